@@ -92,7 +92,9 @@ impl Retention {
         for old in found(retention::find_excess(db, self.limits.per_destination), stop).await? {
             removed += self.remove(old, since, stop).await?;
         }
-        for old in [Old::EmptyRuns(oldest), Old::Occurrences(oldest), Old::Unmatched(oldest_unmatched)] {
+        for old in
+            [Old::EmptyRuns(oldest), Old::Occurrences(oldest, (i64::MIN, i64::MIN)), Old::Unmatched(oldest_unmatched)]
+        {
             removed += self.remove(old, since, stop).await?;
         }
         for old in found(retention::find_unmatched_excess(db, UNMATCHED_MAX), stop).await? {
@@ -127,7 +129,7 @@ impl Retention {
             steps.end(done.counted);
             self.store.commit(txn).await?;
             all += done.removed;
-            old = old.after(done.last);
+            old = old.after(done);
             crate::fault::point("retention.between-steps");
         }
         Ok(all)

@@ -18,8 +18,9 @@ pub enum Old {
     OfDestination(DestinationId, i64, i64),
     /// Missed runs that were recorded before an instant. They have no deliveries.
     EmptyRuns(Timestamp),
-    /// Occurrences that were received before an instant, have started something and have no runs any more.
-    Occurrences(Timestamp),
+    /// Occurrences that were received before an instant, have started something and have no runs any more. Those up to
+    /// the other instant and id were looked at already: most of them have runs.
+    Occurrences(Timestamp, (i64, i64)),
     /// Occurrences that were received before an instant and started nothing.
     Unmatched(Timestamp),
     /// Occurrences up to an id that started nothing.
@@ -44,6 +45,8 @@ pub struct Step {
     pub counted: u64,
     /// The newest id of the deleted deliveries.
     pub last: Option<i64>,
+    /// The instant and the id of the last occurrence that was looked at.
+    pub seen: Option<(i64, i64)>,
 }
 
 #[derive(FromQueryResult)]
@@ -60,15 +63,18 @@ async fn ids(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Ite
 async fn delete(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Step> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let removed = db.execute_raw(statement).await?.rows_affected();
-    Ok(Step { removed, counted: removed, last: None })
+    Ok(Step { removed, counted: removed, ..Step::default() })
 }
 
 impl Old {
-    /// Returns the rows that are left after a step that deleted deliveries up to the id `last`.
+    /// Returns the rows that are left after a step.
     #[must_use]
-    pub fn after(self, last: Option<i64>) -> Self {
-        match (self, last) {
-            (Self::OfDestination(destination, newest, _), Some(last)) => Self::OfDestination(destination, newest, last),
+    pub fn after(self, step: Step) -> Self {
+        match (self, step) {
+            (Self::OfDestination(destination, newest, _), Step { last: Some(last), .. }) => {
+                Self::OfDestination(destination, newest, last)
+            }
+            (Self::Occurrences(oldest, _), Step { seen: Some(seen), .. }) => Self::Occurrences(oldest, seen),
             _ => self,
         }
     }
@@ -100,17 +106,7 @@ impl Old {
                 );
                 delete(txn, &sql, [oldest.0.into(), size]).await
             }
-            Self::Occurrences(oldest) => {
-                // Without the `OFFSET` PostgreSQL would join with all runs.
-                let sql = some(
-                    "occurrence",
-                    "SELECT id FROM occurrence WHERE received_at < $1 \
-                           AND tasks_started > 0 \
-                           AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id LIMIT 1 OFFSET 0) \
-                           LIMIT $2",
-                );
-                delete(txn, &sql, [oldest.0.into(), size]).await
-            }
+            Self::Occurrences(oldest, after) => delete_occurrences(txn, oldest, after, size).await,
             Self::Unmatched(oldest) => {
                 let sql = some(
                     "occurrence",
@@ -238,5 +234,37 @@ async fn delete_deliveries(
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id)"
     );
     removed += delete(txn, &sql, [group::ids(occurrences.into_iter(), is_postgres)]).await?.removed;
-    Ok(Step { removed, counted, last })
+    Ok(Step { removed, counted, last, seen: None })
+}
+
+/// Looks at `size` occurrences that were received before an instant, after the one with this instant and id, and deletes
+/// those that have started something and have no runs any more.
+async fn delete_occurrences(
+    txn: &DatabaseTransaction,
+    oldest: Timestamp,
+    after: (i64, i64),
+    size: Value,
+) -> Result<Step> {
+    #[derive(FromQueryResult)]
+    struct Seen {
+        id: i64,
+        received_at: i64,
+        tasks_started: i64,
+    }
+    let backend = txn.get_database_backend();
+    let sql = "SELECT id, received_at, tasks_started FROM occurrence WHERE received_at < $1 \
+               AND (received_at, id) > ($2, $3) ORDER BY received_at, id LIMIT $4";
+    let values = [oldest.0.into(), after.0.into(), after.1.into(), size];
+    let rows = Seen::find_by_statement(Statement::from_sql_and_values(backend, sql, values)).all(txn).await?;
+    let is_postgres = backend == DbBackend::Postgres;
+    // `OFFSET`: PostgreSQL would otherwise join with all runs.
+    let sql = format!(
+        "DELETE FROM occurrence WHERE {} \
+         AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence_id = occurrence.id LIMIT 1 OFFSET 0)",
+        group::id_in("id", "$1", is_postgres)
+    );
+    let started = rows.iter().filter(|row| row.tasks_started > 0).map(|row| row.id);
+    let removed = delete(txn, &sql, [group::ids(started, is_postgres)]).await?.removed;
+    let seen = rows.last().map(|row| (row.received_at, row.id));
+    Ok(Step { removed, counted: to_u64(rows.len()), last: None, seen })
 }

@@ -2,12 +2,15 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, begin_holding};
+use crate::search::{numbers, reading};
 use app::view::delivery::DeliveryLine;
 use model::access::Scope;
+use model::time::Timestamp;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::json;
 use server::retention::{Limits, Retention};
+use server::store::retention::Old;
 use server::store::{entity, setting};
 use std::time::Duration;
 
@@ -134,6 +137,43 @@ async fn occurrences_that_started_nothing_are_removed_after_two_weeks(#[values(S
         server.advance(DAY);
     }
     assert_eq!(removed, 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn occurrences_without_runs_are_found_behind_many_with_runs(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let uuid = if test.store.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    // Ten at each instant. The last two before the limit have no runs.
+    for sql in [
+        format!(
+            "INSERT INTO occurrence (id, uuid, type_id, event_id, source, received_at, tasks_started, reasons, depth, \
+             revision_mark) {} SELECT i, {uuid}, 'vms', 'poweron', 's', i / 10, 1, '', 0, 0 FROM n",
+            numbers(2020)
+        ),
+        format!(
+            "INSERT INTO run (id, task_name, cause, occurrence_id, event_ids, status, started_at) {} SELECT i, 't', \
+             'occurrence', i, '', 'succeeded', 0 FROM n WHERE i <= 1997",
+            numbers(2000)
+        ),
+    ] {
+        db.execute_unprepared(&sql).await.expect("filled");
+    }
+    if test.store.is_postgres() {
+        db.execute_unprepared("VACUUM ANALYZE occurrence, run").await.expect("analysed");
+    }
+    let mut old = Old::Occurrences(Timestamp(200), (i64::MIN, i64::MIN));
+    let (mut steps, mut removed) = (0, 0);
+    loop {
+        let step = reading(&test, "occurrence", 350, async |txn| old.remove(txn, 100).await).await.expect("removed");
+        (steps, removed) = (steps + 1, removed + step.removed);
+        old = old.after(step);
+        if step.counted < 100 {
+            break;
+        }
+    }
+    assert_eq!((steps, removed), (20, 2));
 }
 
 /// Otherwise every kind of rows after this one would grow for ever.

@@ -2,12 +2,16 @@
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore};
+use crate::search::{numbers, reading};
 use app::view::inventory::ObjectQuery;
 use model::access::{Role, Scope};
+use model::id::ObjectId;
 use model::object::{self, ObjectDraft};
 use model::occurrence::ObjectReference;
 use rstest::rstest;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Value, json};
+use server::intake::objects::Objects;
 use server::store::object as rows;
 
 const VMS: &str = "/api/v1/inventory/vms";
@@ -112,6 +116,53 @@ async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] dat
     assert_eq!(server.call("PUT", VMS, &key, None).await.0, 415);
     let objects = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
     assert!(objects.is_empty(), "nothing is stored");
+}
+
+fn reference(id: Option<&str>, name: &str) -> ObjectReference {
+    let (external_id, name) = (id.map(str::to_owned), Some(name.to_owned()));
+    ObjectReference { external_id, name, tags: None, is_subject: false }
+}
+
+/// Adds 5,000 virtual machines, of which `count` have the name `disk`.
+async fn fill(test: &TestStore, count: usize) {
+    let sql = format!(
+        "INSERT INTO object (id, type_id, external_id, name, created_at, updated_at) {} SELECT i, 'vms', \
+         'id-' || CAST(i AS TEXT), CASE WHEN i <= {count} THEN 'disk' ELSE 'vm-' || CAST(i AS TEXT) END, 0, 0 FROM n",
+        numbers(5000)
+    );
+    test.store.write().execute_unprepared(&sql).await.expect("filled");
+    if test.store.is_postgres() {
+        test.store.write().execute_unprepared("VACUUM ANALYZE object, object_tag").await.expect("analysed");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inventory_of_one_object_does_not_read_the_others_of_its_type(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test, 0).await;
+    let one = [reference(Some("id-7"), "renamed")];
+    let load = async |txn: &DatabaseTransaction| Objects::load_inventory(txn, "vms", &one).await;
+    let mut objects = reading(&test, "object", 20, load).await.expect("loaded");
+    let index = objects.resolve("vms", &one[0], true, "").expect("one");
+    assert_eq!(objects.id(index), Some(ObjectId(7)));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inventory_with_a_name_that_it_makes_ambiguous_is_refused_as_a_whole(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start(TestStore::new(database).await).await;
+    let key = server.key("cmdb", &[Scope::Inventory]).await;
+    // More than the same queries look for.
+    let mut objects: Vec<_> = (0..2100).map(|id| json!({"id": id.to_string(), "name": "disk"})).collect();
+    objects.push(json!({"name": "disk"}));
+    assert_eq!(server.call("PATCH", VMS, &key, Some(&json!(objects))).await.0, 422);
+    let stored = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
+    assert!(stored.is_empty(), "nothing is stored");
+    objects.pop();
+    assert_eq!(server.call("PATCH", VMS, &key, Some(&json!(objects))).await.0, 200);
 }
 
 #[rstest]

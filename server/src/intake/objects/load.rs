@@ -4,17 +4,20 @@ use super::{Object, Objects, name_of};
 use crate::intake::full::FullTypes;
 use crate::store::object::{self, Row, Wanted};
 use crate::store::{self, tag};
-use model::id::TagId;
+use model::id::{ObjectId, TagId};
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// The most references that the same queries look for: a statement has a limited number of parameters.
+const PART: usize = 2000;
+
 impl Objects {
-    /// Loads the objects that these references, each with its type, may mean: two queries at most for each type.
-    /// `types` are those that have objects. With `limits`, also finds the types that have as many objects as
-    /// occurrences may make at that instant.
+    /// Loads the objects that these references, each with its type, may mean: a few queries for each type. `types` are
+    /// those that have objects. With `limits`, also finds the types that have as many objects as occurrences may make at
+    /// that instant.
     ///
     /// Takes lock 3 of 9 where a reference names a new object that may be made.
     pub async fn load<'a>(
@@ -77,24 +80,23 @@ impl Objects {
         }
         let mut rows = Vec::new();
         for (type_id, references) in by_type {
-            let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
-            let mut found = object::find_wanted(db, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
-            let with_id: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
-            // Names are looked up only where the external id finds nothing: many thousands of objects may have the same
-            // name.
-            let mut wanted = Wanted::default();
-            for reference in references {
-                let name = name_of(reference).to_owned();
-                match &reference.external_id {
-                    Some(id) if with_id.contains(id) => false,
-                    Some(_) if !reference.is_subject => wanted.names_without_id.insert(name),
-                    _ => wanted.names.insert(name),
-                };
+            let mut found = BTreeMap::new();
+            for part in references.chunks(PART) {
+                found.extend(find_part(db, type_id, part).await?);
             }
-            found.extend(object::find_wanted(db, type_id, wanted).await?);
             rows.extend(found.into_values());
         }
         Self::from_rows(db, rows, names_tags).await
+    }
+
+    /// Loads the objects that the references of an inventory may mean, without a lock.
+    pub async fn load_inventory(
+        db: &impl ConnectionTrait,
+        type_id: &str,
+        inventory: &[ObjectReference],
+    ) -> Result<Self, store::Error> {
+        let names_tags = inventory.iter().any(|reference| reference.tags.is_some());
+        Self::load_now(db, inventory.iter().map(|reference| (type_id, reference)), names_tags).await
     }
 
     /// Returns these objects. `types` are those that have objects.
@@ -117,18 +119,6 @@ impl Objects {
         self.add(Object { stored: Some(row), type_id, external_id, name, is_gone, tags, has_new_tags: false });
     }
 
-    /// Loads every object of a type.
-    pub async fn load_type(txn: &impl ConnectionTrait, type_id: &str) -> Result<Self, store::Error> {
-        let rows = object::list_of(txn, type_id).await?;
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let mut tags = tag::of_objects(txn, &ids).await?;
-        let rows = rows.into_iter().map(|row| {
-            let tags = tags.remove(&row.id).unwrap_or_default();
-            (row, tags)
-        });
-        Self::from_rows(txn, rows.collect(), true).await
-    }
-
     async fn from_rows(
         txn: &impl ConnectionTrait,
         rows: Vec<(Row, Vec<TagId>)>,
@@ -144,4 +134,27 @@ impl Objects {
         }
         Ok(objects)
     }
+}
+
+/// Finds the objects of a type that some references may mean.
+async fn find_part(
+    db: &impl ConnectionTrait,
+    type_id: &str,
+    references: &[&ObjectReference],
+) -> Result<BTreeMap<ObjectId, (Row, Vec<TagId>)>, store::Error> {
+    let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
+    let mut found = object::find_wanted(db, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
+    let ids: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
+    // By name only where the external id finds nothing: many thousands of objects may have the same name.
+    let mut wanted = Wanted::default();
+    for reference in references {
+        let name = name_of(reference).to_owned();
+        match &reference.external_id {
+            Some(id) if ids.contains(id) => false,
+            Some(_) if !reference.is_subject => wanted.names_without_id.insert(name),
+            _ => wanted.names.insert(name),
+        };
+    }
+    found.extend(object::find_wanted(db, type_id, wanted).await?);
+    Ok(found)
 }

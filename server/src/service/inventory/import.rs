@@ -121,7 +121,8 @@ impl Services {
 
 /// Fails when one of the objects is wrong, with the errors of all of them.
 async fn check_all(db: &impl ConnectionTrait, type_id: &str, objects: &[ObjectReference]) -> Result<(), AppError> {
-    let mut stored = Objects::load_type(db, type_id).await?;
+    // Only those that the references may mean: the type may have hundreds of thousands.
+    let mut stored = Objects::load_inventory(db, type_id, objects).await?;
     let mut errors = FieldErrors::default();
     for (index, reference) in objects.iter().enumerate() {
         if let Err(wrong) = stored.resolve(type_id, reference, true, &format!("[{index}].")) {

@@ -1,21 +1,23 @@
 //! Objects of the managed systems, as occurrences and inventories name them.
 
+mod find;
 mod list;
 
 use super::entity::object;
 use super::rows::{self, Columns, INT, TEXT};
 use super::{Error, Result, group};
-use model::id::{ObjectId, TagId};
+use model::id::ObjectId;
 use model::number::{to_i64, to_u64, to_usize};
 use model::text::folded;
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+pub use find::{Found, Wanted, find_named, find_wanted};
 pub use list::{Filter, Sort, list, list_types};
 
 /// An object as stored.
@@ -43,67 +45,6 @@ impl From<object::Model> for Row {
             is_gone: row.gone_at.is_some(),
         }
     }
-}
-
-/// The objects of a type to look for: the objects that any of these lists names.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    /// External ids.
-    pub external_ids: BTreeSet<String>,
-    /// Names, whatever the external id.
-    pub names: BTreeSet<String>,
-    /// Names of objects without an external id.
-    pub names_without_id: BTreeSet<String>,
-}
-
-/// Returns the wanted objects of a type, each with its tags.
-pub async fn find_wanted(
-    db: &impl ConnectionTrait,
-    type_id: &str,
-    wanted: Wanted,
-) -> Result<BTreeMap<ObjectId, (Row, Vec<TagId>)>> {
-    #[derive(FromQueryResult)]
-    struct Found {
-        id: i64,
-        external_id: Option<String>,
-        name: String,
-        gone_at: Option<i64>,
-        tags: Option<String>,
-    }
-    let mut values = vec![Value::from(type_id)];
-    // One statement has several parts that each use an index: with OR SQLite would read every object of the type.
-    let mut parts = Vec::new();
-    for (column, condition, wanted) in [
-        ("external_id", "", wanted.external_ids),
-        ("name", "", wanted.names),
-        ("name", "AND external_id IS NULL", wanted.names_without_id),
-    ] {
-        if wanted.is_empty() {
-            continue;
-        }
-        let wanted = group::padded(wanted.into_iter().collect());
-        let parameters = group::parameters(values.len() + 1, wanted.len());
-        parts.push(format!(
-            "SELECT id, external_id, name, gone_at, (SELECT string_agg(CAST(t.tag_id AS TEXT), ',') FROM object_tag t \
-             WHERE t.object_id = object.id) AS tags FROM object \
-             WHERE type_id = $1 AND {column} IN ({parameters}) {condition}"
-        ));
-        values.extend(wanted.into_iter().map(Value::from));
-    }
-    if parts.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let sql = parts.join(" UNION ALL ");
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-    let read = |found: Found| {
-        let Found { id, external_id, name, gone_at, tags } = found;
-        let tags = tags.as_deref().unwrap_or_default().split(',').filter_map(|tag| tag.parse().ok());
-        let mut tags: Vec<_> = tags.map(TagId).collect();
-        tags.sort_unstable();
-        let row = Row { id: ObjectId(id), type_id: type_id.to_owned(), external_id, name, is_gone: gone_at.is_some() };
-        (row.id, (row, tags))
-    };
-    Ok(Found::find_by_statement(statement).all(db).await?.into_iter().map(read).collect())
 }
 
 /// Keeps other nodes from making objects of a type with these names until the transaction ends (PostgreSQL). Returns

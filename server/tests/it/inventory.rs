@@ -13,6 +13,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Value, json};
 use server::intake::objects::Objects;
 use server::store::object as rows;
+use std::collections::BTreeSet;
 
 const VMS: &str = "/api/v1/inventory/vms";
 
@@ -163,6 +164,57 @@ async fn inventory_with_a_name_that_it_makes_ambiguous_is_refused_as_a_whole(
     assert!(stored.is_empty(), "nothing is stored");
     objects.pop();
     assert_eq!(server.call("PATCH", VMS, &key, Some(&json!(objects))).await.0, 200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn name_that_thousands_of_objects_have_is_refused_without_reading_them(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    fill(&test, 4000).await;
+    let disk = reference(None, "disk");
+    let load = async |txn: &DatabaseTransaction| {
+        Objects::load(txn, [("vms", &disk)].into_iter(), BTreeSet::from(["vms".to_owned()]), None).await
+    };
+    let mut objects = reading(&test, "object", 20, load).await.expect("loaded");
+    assert!(objects.resolve("vms", &disk, true, "").is_err(), "ambiguous");
+}
+
+/// The objects that an earlier reference of the group renames, and those that are gone, do not hide the others.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn name_is_ambiguous_by_the_objects_that_still_have_it(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let db = test.store.write();
+    let disk = reference(None, "disk");
+    let renamed = ["id-1", "id-2"].map(|id| reference(Some(id), "renamed"));
+    // The number of objects with the name, the first id that is gone, and the object that is meant at last: none where
+    // the name is ambiguous.
+    let new = Some(None);
+    for (disks, gone, expected) in [
+        (2, None, new),
+        (3, None, Some(Some(3))),
+        (4, None, None),
+        (3, Some(3), Some(Some(3))),
+        (4, Some(3), None),
+        (4, Some(4), Some(Some(3))),
+    ] {
+        db.execute_unprepared("DELETE FROM object").await.expect("deleted");
+        fill(&test, disks).await;
+        if let Some(gone) = gone {
+            db.execute_unprepared(&format!("UPDATE object SET gone_at = 0 WHERE id BETWEEN {gone} AND 4"))
+                .await
+                .expect("gone");
+        }
+        let all = renamed.iter().chain([&disk]);
+        let txn = test.store.begin().await.expect("a transaction");
+        let types = BTreeSet::from(["vms".to_owned()]);
+        let mut objects = Objects::load(&txn, all.clone().map(|one| ("vms", one)), types, None).await.expect("loaded");
+        let last = all.map(|one| objects.resolve("vms", one, true, "")).last().expect("three");
+        let found = last.ok().map(|index| objects.id(index).map(|id| id.0));
+        assert_eq!(found, expected, "{disks} have the name, {gone:?}");
+    }
 }
 
 #[rstest]

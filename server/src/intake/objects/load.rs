@@ -2,9 +2,9 @@
 
 use super::{Object, Objects, name_of};
 use crate::intake::full::FullTypes;
-use crate::store::object::{self, Row, Wanted};
+use crate::store::object::{self, Found, Row, Wanted};
 use crate::store::{self, tag};
-use model::id::{ObjectId, TagId};
+use model::id::TagId;
 use model::occurrence::ObjectReference;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
@@ -80,9 +80,10 @@ impl Objects {
         }
         let mut rows = Vec::new();
         for (type_id, references) in by_type {
-            let mut found = BTreeMap::new();
+            let with_id = references.iter().filter(|reference| reference.external_id.is_some()).count();
+            let mut found = Found::new();
             for part in references.chunks(PART) {
-                found.extend(find_part(db, type_id, part).await?);
+                found.extend(find_part(db, type_id, part, with_id).await?);
             }
             rows.extend(found.into_values());
         }
@@ -136,25 +137,47 @@ impl Objects {
     }
 }
 
-/// Finds the objects of a type that some references may mean.
+/// Finds the objects of a type that some references may mean. All references of the group or inventory have `with_id`
+/// external ids.
 async fn find_part(
     db: &impl ConnectionTrait,
     type_id: &str,
     references: &[&ObjectReference],
-) -> Result<BTreeMap<ObjectId, (Row, Vec<TagId>)>, store::Error> {
+    with_id: usize,
+) -> Result<Found, store::Error> {
     let external_ids = references.iter().filter_map(|reference| reference.external_id.clone()).collect();
     let mut found = object::find_wanted(db, type_id, Wanted { external_ids, ..Wanted::default() }).await?;
     let ids: BTreeSet<_> = found.values().filter_map(|(row, _)| row.external_id.clone()).collect();
     // By name only where the external id finds nothing: many thousands of objects may have the same name.
-    let mut wanted = Wanted::default();
+    let (mut wanted, mut names) = (Wanted::default(), BTreeSet::new());
     for reference in references {
         let name = name_of(reference).to_owned();
         match &reference.external_id {
             Some(id) if ids.contains(id) => false,
             Some(_) if !reference.is_subject => wanted.names_without_id.insert(name),
-            _ => wanted.names.insert(name),
+            _ => names.insert(name),
         };
     }
     found.extend(object::find_wanted(db, type_id, wanted).await?);
+    found.extend(find_named(db, type_id, names, with_id).await?);
+    Ok(found)
+}
+
+/// Finds as many objects of each name as tell whether one of them is meant: two, and `renamed` more, since a reference
+/// with an external id may rename an object before its former name is looked for. Those that are gone matter only where
+/// no other may be left.
+async fn find_named(
+    db: &impl ConnectionTrait,
+    type_id: &str,
+    mut names: BTreeSet<String>,
+    renamed: usize,
+) -> Result<Found, store::Error> {
+    let mut found = object::find_named(db, type_id, &names, false, renamed + 2).await?;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (row, _) in found.values() {
+        *counts.entry(row.name.as_str()).or_default() += 1;
+    }
+    names.retain(|name| counts.get(name.as_str()).is_none_or(|count| *count <= renamed));
+    found.extend(object::find_named(db, type_id, &names, true, renamed + 2).await?);
     Ok(found)
 }

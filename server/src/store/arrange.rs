@@ -12,7 +12,7 @@
 use super::destination::hold_state;
 use super::hold::{self, DESTINATION_DELETED};
 use super::steps::Steps;
-use super::{Result, Store, entity, group, revision, run};
+use super::{Result, Store, claim, entity, group, revision, run};
 use model::hold::HoldReason;
 use model::id::DestinationId;
 use model::number::to_u64;
@@ -229,17 +229,7 @@ pub(super) async fn lock(
 /// on `destination` that uses them. Each destination with waiting deliveries is found by one step in an index, however
 /// long its backlog is.
 pub(super) fn unarranged() -> (String, String) {
-    let table = |name: &str, which: &str| {
-        let next = |after: &str| {
-            // `MIN` is not used: PostgreSQL would read all rows of the index for it when it estimates them to be few.
-            format!(
-                "(SELECT d.destination_id FROM delivery d WHERE {which} AND d.destination_id > {after} \
-                 ORDER BY d.destination_id LIMIT 1)"
-            )
-        };
-        let (first, next) = (next("0"), next(&format!("{name}.id")));
-        format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")
-    };
+    let table = |name: &str, which: &str| claim::destinations_after(name, which, "0");
     let held = |reason: &str| table(reason, &format!("d.status = 'held' AND d.hold_reason = '{reason}'"));
     let tables =
         [table("queued", "d.status = 'queued'"), held("paused"), held("breaker"), held("releasing"), held("target")];

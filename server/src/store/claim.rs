@@ -172,24 +172,27 @@ fn claim_sql(is_postgres: bool) -> String {
 }
 
 /// Returns the table `queued` of a `WITH RECURSIVE`: the destinations with queued deliveries whose id is above `after`,
-/// one step of the index `delivery_due` for each. The last row is NULL.
+/// one step of the index `delivery_due` for each.
 ///
 /// Its condition fits no other partial index. Otherwise PostgreSQL would read the index of all held deliveries when its
 /// statistics say that no delivery is queued.
-pub(super) fn queued_after(after: &str) -> String {
+fn queued_after(after: &str) -> String {
+    destinations_after("queued", "d.status = 'queued'", after)
+}
+
+/// Returns a table of a `WITH RECURSIVE`: the destinations whose id is above `after` and that have deliveries `d` which
+/// satisfy a condition, one step of an index for each, however many deliveries they have. The last row is NULL.
+pub(super) fn destinations_after(name: &str, which: &str, after: &str) -> String {
     // MIN and EXISTS are not used: PostgreSQL would read all rows of a destination for them when it estimates them to
     // be few.
     let next = |after: &str| {
         format!(
-            "(SELECT d.destination_id FROM delivery d WHERE d.status = 'queued' AND d.destination_id > {after} \
+            "(SELECT d.destination_id FROM delivery d WHERE {which} AND d.destination_id > {after} \
              ORDER BY d.destination_id LIMIT 1)"
         )
     };
-    format!(
-        "queued(id) AS (SELECT {} UNION ALL SELECT {} FROM queued WHERE queued.id IS NOT NULL)",
-        next(after),
-        next("queued.id")
-    )
+    let (first, next) = (next(after), next(&format!("{name}.id")));
+    format!("{name}(id) AS (SELECT {first} UNION ALL SELECT {next} FROM {name} WHERE {name}.id IS NOT NULL)")
 }
 
 /// Returns the instant at which the next queued delivery is due.

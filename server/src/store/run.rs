@@ -136,6 +136,16 @@ fn columns(new: NewRun, status: Status, end: (Option<Timestamp>, Option<&str>), 
     ]
 }
 
+/// Returns the statement that ends the runs among these whose delivery is settled. `now` is the parameter of the
+/// instant, and `which` the condition that names the runs.
+pub(super) fn end_sql(now: &str, which: &str) -> String {
+    format!(
+        "UPDATE run SET ended_at = {now}, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
+         AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE {which} AND status = 'running' \
+         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)"
+    )
+}
+
 /// Ends the runs among these whose delivery is settled: as `succeeded` when it was sent, otherwise as `failed`.
 /// Finishes the tasks that are deleted after running.
 ///
@@ -145,13 +155,7 @@ pub async fn end_settled(db: &impl ConnectionTrait, run_ids: &[RunId], now: Time
         return Ok(());
     }
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    let sql = format!(
-        "UPDATE run SET ended_at = $1, status = CASE WHEN EXISTS \
-         (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END \
-         WHERE {} AND status = 'running' AND NOT EXISTS \
-         (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)",
-        group::id_in("id", "$2", is_postgres)
-    );
+    let sql = end_sql("$1", &group::id_in("id", "$2", is_postgres));
     let values = [now.0.into(), group::ids(run_ids.iter().map(|id| id.0), is_postgres)];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     finish_tasks(db, run_ids, now).await

@@ -5,7 +5,7 @@ use crate::store::claim::Claimed;
 use crate::store::entity::{attempt, delivery};
 use crate::store::rows::{self, BYTES, Columns, INT, RowStatement, TEXT};
 use crate::store::turn::{Along, Turn};
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, run};
 use model::breaker::Ending;
 use model::delivery::{Next, Outcome, Status};
 use model::email::Recipient;
@@ -255,20 +255,11 @@ fn sqlite_sql(
     );
     if !settled.is_empty() {
         let ids = vec!["?"; settled.len()].join(",");
-        sql = format!("{sql}; {}", end_run(&format!("IN ({ids})")));
+        sql = format!("{sql}; {}", run::end_sql("?", &format!("id IN ({ids})")));
         values.push(now.0.into());
         values.extend(settled);
     }
     (sql, values)
-}
-
-/// Returns the statement of SQLite that ends runs with these ids whose deliveries are settled.
-fn end_run(ids: &str) -> String {
-    format!(
-        "UPDATE run SET ended_at = ?, status = CASE WHEN EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id \
-         AND d.status <> 'sent') THEN 'failed' ELSE 'succeeded' END WHERE id {ids} AND status = 'running' \
-         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = run.id AND d.settled_at IS NULL)"
-    )
 }
 
 /// Returns the statements of a turn: the deliveries move on, the attempts are noted, and the runs of settled deliveries
@@ -293,7 +284,7 @@ fn row_statements(
     vec![
         RowStatement::new(move_on, changes),
         RowStatement::insert("attempt", &ATTEMPT, attempts),
-        RowStatement::new(end_run("= ?"), settled.into_iter().map(|id| [now.0.into(), id])),
+        RowStatement::new(run::end_sql("?", "id = ?"), settled.into_iter().map(|id| [now.0.into(), id])),
     ]
 }
 

@@ -6,6 +6,7 @@ mod list;
 use super::entity::object;
 use super::rows::{self, Columns, INT, TEXT};
 use super::{Error, Result, group};
+use futures_util::TryStreamExt;
 use model::id::ObjectId;
 use model::number::{to_i64, to_u64, to_usize};
 use model::text::folded;
@@ -13,7 +14,7 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
+    QuerySelect, Select, Statement, StreamTrait, Value,
 };
 use std::collections::BTreeSet;
 
@@ -143,21 +144,26 @@ pub async fn has_at_least(db: &impl ConnectionTrait, type_id: &str, count: u64) 
 }
 
 /// Returns up to `limit` objects of a type whose name or external id contains a text in any case, by name.
-pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit: usize) -> Result<Vec<Row>> {
+pub async fn search(
+    db: &(impl ConnectionTrait + StreamTrait),
+    type_id: &str,
+    text: &str,
+    limit: usize,
+) -> Result<Vec<Row>> {
     let wanted = folded(text.trim());
-    if !wanted.is_ascii() {
-        // Neither database folds the case of letters beyond ASCII.
-        let holds = |text: &str| folded(text).contains(&wanted);
-        let rows = list_of(db, type_id).await?;
-        let is_wanted = |row: &Row| holds(&row.name) || row.external_id.as_deref().is_some_and(holds);
-        return Ok(rows.into_iter().filter(is_wanted).take(limit).collect());
-    }
     let query = object::Entity::find().filter(object::Column::TypeId.eq(type_id));
+    if !wanted.is_ascii() {
+        let holds = |text: &str| folded(text).contains(&wanted);
+        let is_wanted = |row: &object::Model| holds(&row.name) || row.external_id.as_deref().is_some_and(holds);
+        let rows = pick(db, in_order_of_index(query), is_wanted, limit).await?;
+        return Ok(rows.into_iter().map(Row::from).collect());
+    }
     let query = if wanted.is_empty() {
         query
     } else {
-        let within =
-            |column: &str| group::holds(db.get_database_backend(), &format!("lower({column})"), wanted.clone());
+        let within = |column: &str| {
+            group::holds(ConnectionTrait::get_database_backend(db), &format!("lower({column})"), wanted.clone())
+        };
         query.filter(Condition::any().add(within("name")).add(within("external_id")))
     };
     let rows = query
@@ -167,6 +173,34 @@ pub async fn search(db: &impl ConnectionTrait, type_id: &str, text: &str, limit:
         .all(db)
         .await?;
     Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// Sorts a query in the order of the index of names, so that it reads no more objects than needed.
+fn in_order_of_index(query: Select<object::Entity>) -> Select<object::Entity> {
+    query
+        .order_by_asc(object::Column::TypeId)
+        .order_by_asc(object::Column::Name)
+        .order_by_asc(object::Column::ExternalId)
+}
+
+/// Returns the first objects of a query that satisfy a condition which no database can check: neither folds the case
+/// of letters beyond ASCII. Reads the objects one after the other, until `limit` of them satisfy it.
+async fn pick(
+    db: &(impl ConnectionTrait + StreamTrait),
+    query: Select<object::Entity>,
+    is_wanted: impl Fn(&object::Model) -> bool,
+    limit: usize,
+) -> Result<Vec<object::Model>> {
+    let mut rows = query.stream(db).await?;
+    let mut picked = Vec::new();
+    while picked.len() < limit
+        && let Some(row) = rows.try_next().await?
+    {
+        if is_wanted(&row) {
+            picked.push(row);
+        }
+    }
+    Ok(picked)
 }
 
 /// Returns every object of a type by name, also those that are gone.

@@ -276,7 +276,12 @@ async fn list_of_objects_finds_those_beyond_the_ten_thousand_that_it_sorts(
     let none = object::Filter { tag_ids: Some(Vec::new()), ..all() };
     assert_eq!(list(none, object::Sort::Name, false, 100).await.1, 0);
     let other = object::Filter { external_id: some("ID-7"), name: some("ü"), ..all() };
-    assert_eq!(list(other, object::Sort::Name, false, twice).await.1, 0);
+    assert_eq!(list(other, object::Sort::Name, false, 30_100).await.1, 0);
+    db.execute_unprepared("UPDATE object SET name = 'Müller-7' WHERE id = 29000").await.expect("renamed");
+    for text in ["MÜLLER", "ller-7"] {
+        let found = list(object::Filter { name: some(text), ..all() }, object::Sort::Name, false, 60_100).await;
+        assert_eq!(found, (vec!["Müller-7".to_owned()], 1), "{text}");
+    }
 
     let types = async |txn: &DatabaseTransaction| object::list_types(txn).await;
     assert_eq!(reading(&test, "object", 10, types).await.expect("listed"), ["alarms", "vms"]);

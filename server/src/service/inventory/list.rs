@@ -39,7 +39,12 @@ impl Services {
             "tags" => Sort::Tags,
             _ => Sort::Name,
         };
-        let found = object::list(db, &filter, &sort, is_descending, page_part(query.page)).await?;
+        let part = page_part(query.page);
+        let found = if filter.is_search() {
+            self.store.search(object::list(self.store.searches(), &filter, &sort, is_descending, part)).await?
+        } else {
+            object::list(db, &filter, &sort, is_descending, part).await?
+        };
         Ok(ObjectList { rows: self.object_lines(found.rows).await?, total: found.total, types: labels })
     }
 }

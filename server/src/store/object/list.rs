@@ -1,15 +1,16 @@
 //! The list of objects: filtered, sorted and paged by the database.
 
-use super::Row;
+use super::{Row, in_order_of_index, pick};
 use crate::store::entity::{object, object_tag};
 use crate::store::search::{Page, Part, count};
 use crate::store::{Result, group};
 use app::view::COUNTED;
 use model::id::TagId;
+use model::number::to_usize;
 use model::text::folded;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, Statement,
+    QuerySelect, QueryTrait, Select, Statement, StreamTrait,
     sea_query::{Expr, SimpleExpr},
 };
 
@@ -24,6 +25,13 @@ pub struct Filter {
     pub external_id: Option<String>,
     /// Tags, one of which the object carries.
     pub tag_ids: Option<Vec<TagId>>,
+}
+
+impl Filter {
+    /// Returns true where the database cannot compare the texts, so that every object is read.
+    pub fn is_search(&self) -> bool {
+        [&self.name, &self.external_id].into_iter().flatten().any(|text| !folded(text).is_ascii())
+    }
 }
 
 /// A value that the list is sorted by.
@@ -63,7 +71,7 @@ impl Sort {
 
 /// Returns a page of objects. Of more than [`COUNTED`] objects only the first by type and name are sorted.
 pub async fn list(
-    db: &impl ConnectionTrait,
+    db: &(impl ConnectionTrait + StreamTrait),
     filter: &Filter,
     sort: &Sort,
     is_descending: bool,
@@ -78,7 +86,7 @@ pub async fn list(
     let mut query = object::Entity::find();
     QuerySelect::query(&mut query).from_clear().from_subquery(found.clone().into_query(), object::Entity);
     let query = query
-        .order_by(sort.value(db.get_database_backend()), order.clone())
+        .order_by(sort.value(ConnectionTrait::get_database_backend(db)), order.clone())
         .order_by(object::Column::TypeId, order.clone())
         .order_by(object::Column::Name, order.clone())
         .order_by(object::Column::Id, order);
@@ -88,17 +96,9 @@ pub async fn list(
     Ok(Page { rows: rows.into_iter().map(Row::from).collect(), total, further: None })
 }
 
-/// Sorts a query in the order of the index of names, so that it reads no more objects than needed.
-fn in_order_of_index(query: Select<object::Entity>) -> Select<object::Entity> {
-    query
-        .order_by_asc(object::Column::TypeId)
-        .order_by_asc(object::Column::Name)
-        .order_by_asc(object::Column::ExternalId)
-}
-
-async fn filtered(db: &impl ConnectionTrait, filter: &Filter) -> Result<Select<object::Entity>> {
+async fn filtered(db: &(impl ConnectionTrait + StreamTrait), filter: &Filter) -> Result<Select<object::Entity>> {
     use object::Column;
-    let backend = db.get_database_backend();
+    let backend = ConnectionTrait::get_database_backend(db);
     let tagged = |ids: &Vec<TagId>| {
         let tags = object_tag::Entity::find().select_only().column(object_tag::Column::ObjectId);
         tags.filter(object_tag::Column::TagId.is_in(ids.iter().map(|id| id.0))).into_query()
@@ -109,20 +109,19 @@ async fn filtered(db: &impl ConnectionTrait, filter: &Filter) -> Result<Select<o
     let query = object::Entity::find().filter(all);
     let texts = [("name", &filter.name), ("external_id", &filter.external_id)];
     let texts = texts.map(|(column, text)| (column, text.as_deref().map(folded)));
-    if texts.iter().all(|(_, text)| text.as_ref().is_none_or(|text| text.is_ascii())) {
+    if !filter.is_search() {
         let within = |(column, text): (&str, Option<String>)| {
             text.map(|text| group::holds(backend, &format!("lower({column})"), text))
         };
         return Ok(texts.into_iter().filter_map(within).fold(query, QueryFilter::filter));
     }
-    // Neither database folds the case of letters beyond ASCII, so as many objects are filtered here as the list sorts.
-    let rows = in_order_of_index(query).limit(COUNTED).all(db).await?;
     let [(_, name), (_, external_id)] = texts;
     let holds = |value: &str, text: &Option<String>| text.as_ref().is_none_or(|text| folded(value).contains(text));
-    let is_wanted = |row: &&object::Model| {
+    let is_wanted = |row: &object::Model| {
         holds(&row.name, &name) && holds(row.external_id.as_deref().unwrap_or_default(), &external_id)
     };
-    let ids = group::ids(rows.iter().filter(is_wanted).map(|row| row.id), backend == DbBackend::Postgres);
+    let rows = pick(db, in_order_of_index(query), is_wanted, to_usize(COUNTED + 1)).await?;
+    let ids = group::ids(rows.iter().map(|row| row.id), backend == DbBackend::Postgres);
     let among = group::id_in("id", group::first_parameter(backend), backend == DbBackend::Postgres);
     Ok(object::Entity::find().filter(Expr::cust_with_values(among, [ids])))
 }

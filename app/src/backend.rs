@@ -12,7 +12,7 @@ use crate::view::event::{EventForm, EventMatches, EventRow};
 use crate::view::inventory::{CategoryLine, ObjectLine, ObjectList, ObjectQuery, UnknownLine};
 use crate::view::mailer::{MailTest, MailerDetail, MailerForm, SavedMailer};
 use crate::view::occurrence::Why;
-use crate::view::run::RunLine;
+use crate::view::run::{RunLine, RunQuery};
 use crate::view::schedule::{ScheduleDetail, ScheduleForm, SchedulePreview, ScheduleRow, TriggerForm, ZoneForm};
 use crate::view::task::{Previewed, TaskDetail, TaskForm, TaskRow};
 use crate::view::webhook::{SavedWebhook, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
@@ -184,15 +184,8 @@ pub trait Deliveries: Send + Sync {
     async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError>;
     /// Returns a delivery with its attempts.
     async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError>;
-    /// Returns a page of the runs, newest first. An empty task name or status does not filter. `beyond` is where an
-    /// earlier search ended.
-    async fn runs(
-        &self,
-        task: String,
-        status: String,
-        page: u64,
-        beyond: Option<i64>,
-    ) -> Result<Listed<RunLine>, AppError>;
+    /// Returns the runs that match the query, a page of them, newest first.
+    async fn runs(&self, query: RunQuery) -> Result<Listed<RunLine>, AppError>;
     /// Returns the content of the Tasks Dashboard.
     async fn dashboard(&self) -> Result<Dashboard, AppError>;
     /// Sends a delivery again, with the webhook's current settings or (`is_original`) as of its revision. Returns the

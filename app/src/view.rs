@@ -78,6 +78,8 @@ pub struct Listed<T> {
     pub total: u64,
     /// The id from which the search continues, if only a part of the table was searched.
     pub further: Option<i64>,
+    /// The name of the one thing whose rows the list has, if it has only such rows.
+    pub of: Option<String>,
 }
 
 /// The most rows of a list that are counted and shown. A person with more rows narrows the filters.

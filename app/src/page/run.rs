@@ -4,14 +4,21 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::part::notice::Empty;
 use crate::part::status::{StatusWord, run_status, run_status_label};
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
-use crate::view::run::{RunDelivery, RunLine};
+use crate::part::table::{Cell, Column, Filter, Narrow, Of, Row, Table, short};
+use crate::view::run::{RunDelivery, RunLine, RunQuery};
 use leptos::prelude::*;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let query = &asked.query;
-    let (name, status) = (query.value("task").to_owned(), query.value("status").to_owned());
-    let listed = asked.backend.deliveries.runs(name, status, query.page(), query.beyond()).await?;
+    let text = |name: &str| query.value(name).to_owned();
+    let wanted = RunQuery {
+        of_task: text("of_task"),
+        task: text("task"),
+        status: text("status"),
+        page: query.page(),
+        beyond: query.beyond(),
+    };
+    let listed = asked.backend.deliveries.runs(wanted).await?;
     let statuses = Filter::choice([
         ("running", "Running"),
         ("succeeded", "Succeeded"),
@@ -34,6 +41,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
         further: listed.further,
+        of: Of::find(query, "of_task", "Task", listed.of),
         default_sort: "-started",
         is_selectable: false,
         empty:

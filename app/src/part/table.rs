@@ -3,12 +3,14 @@
 //! A list supplies columns and rows. Small lists supply all rows, which are sorted, filtered and paged here. Large
 //! lists supply one page, selected by the database.
 
+mod chips;
 mod row;
 
 use crate::asked::Page;
 use crate::part::icon::Icon;
 use crate::query::Query;
 use crate::view::{COUNTED, PAGE_ROWS, SEARCHED, SEARCHED_FURTHER};
+pub(crate) use chips::Of;
 use leptos::prelude::*;
 use model::number::to_usize;
 use model::text::folded;
@@ -29,6 +31,8 @@ pub(crate) struct Table<'a> {
     pub(crate) total: Option<u64>,
     /// The id from which the search continues, if only a part of the table was searched.
     pub(crate) further: Option<i64>,
+    /// Set if the list has the rows of one thing only.
+    pub(crate) of: Option<Of>,
     pub(crate) default_sort: &'static str,
     /// True if rows can be checked for commands.
     pub(crate) is_selectable: bool,
@@ -49,7 +53,8 @@ impl Table<'_> {
 
     /// Renders the card with the table.
     fn render(mut self) -> AnyView {
-        let has_filters = self.columns.iter().any(|column| !self.query.value(column.key).is_empty());
+        let has_filters =
+            self.of.is_some() || self.columns.iter().any(|column| !self.query.value(column.key).is_empty());
         let total = match self.total {
             Some(total) => total,
             None => self.choose(),
@@ -99,11 +104,14 @@ impl Table<'_> {
         };
         let searched = self.searched();
         let foot = self.foot(total, count);
-        let sort = self.query.value("sort").to_owned();
         let label = self.label;
-        let sort_input = (!sort.is_empty()).then(|| view! { <input type="hidden" name="sort" value=sort/> });
+        let hidden = |name: &'static str, value: &str| {
+            (!value.is_empty()).then(|| view! { <input type="hidden" name=name value=value.to_owned()/> })
+        };
+        let sort_input = hidden("sort", self.query.value("sort"));
+        let of_input = self.of.as_ref().map(|of| hidden(of.key, &of.id));
         view! {
-            <form method="get" id="filters" action=self.path.to_owned()>{sort_input}</form>
+            <form method="get" id="filters" action=self.path.to_owned()>{sort_input}{of_input}</form>
             <section class="c-card c-card--list" aria-label=label>
                 {heading}
                 {chips}
@@ -173,42 +181,6 @@ impl Table<'_> {
             </header>
         }
         .into_any()
-    }
-
-    /// Renders the filters in force, each with a link that removes it.
-    fn chips(&self) -> Option<AnyView> {
-        let chip = |column: &Column| {
-            let value = self.query.value(column.key).to_owned();
-            if value.is_empty() {
-                return None;
-            }
-            let shown = match &column.filter {
-                Filter::Choice(choices) => {
-                    choices.iter().find(|(found, _)| *found == value).map(|(_, label)| label.clone())
-                }
-                _ => None,
-            };
-            let shown = shown.unwrap_or(value);
-            let remove = format!("Remove the filter {}", column.label);
-            let href = self.query.with(column.key, "");
-            Some(view! {
-                <li class="c-filters__chip">
-                    {column.label}" "<b class="u-strong">{shown}</b>
-                    <a href=href aria-label=remove.clone() title=remove><Icon name="cross"/></a>
-                </li>
-            })
-        };
-        let chips: Vec<_> = self.columns.iter().filter_map(chip).collect();
-        (!chips.is_empty()).then(|| {
-            let clear = self.path.to_owned();
-            view! {
-                <ul class="c-filters l-row" role="list" aria-label="Filters in force">
-                    {chips.into_iter().collect_view()}
-                    <li><a href=clear>"Clear all"</a></li>
-                </ul>
-            }
-            .into_any()
-        })
     }
 
     /// Renders how much of the table was searched, with a link that continues the search.

@@ -60,6 +60,8 @@ pub struct DeliveryQuery {
     pub status: String,
     /// `1h`, `24h`, `7d`.
     pub since: String,
+    /// The id of a destination.
+    pub of_destination: String,
     pub destination: String,
     pub task: String,
     pub event: String,

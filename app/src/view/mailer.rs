@@ -4,6 +4,7 @@ use crate::view::delivery::DeliveryLine;
 use crate::view::destination::DestinationState;
 use crate::view::done::Done;
 use crate::view::task::TaskLink;
+use model::id::DestinationId;
 use model::mailer::{MailerDraft, Settings};
 
 /// The form of the mailer.
@@ -36,6 +37,7 @@ impl SavedMailer {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct MailerDetail {
+    pub id: DestinationId,
     pub revision: i64,
     pub settings: Settings,
     pub has_password: bool,

@@ -5,6 +5,21 @@ use model::delivery::Status;
 use model::id::{RunId, TaskId};
 use model::run;
 
+/// The filters of a list of runs, as typed.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each field is the filter of that name")]
+pub struct RunQuery {
+    /// The id of a task.
+    pub of_task: String,
+    /// A text that the task's name contains.
+    pub task: String,
+    pub status: String,
+    /// The number of the page, from 1.
+    pub page: u64,
+    /// Where an earlier search ended, from which this one goes on.
+    pub beyond: Option<i64>,
+}
+
 /// A run as a line of a list.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields say it")]

@@ -11,7 +11,7 @@ use app::view::destination::{DestinationLink, DestinationState, Failing, HeldCou
 use app::view::event::{EventForm, EventLine, EventLink, EventMatches, EventRow, MatchedOccurrence, TagChoice};
 use app::view::inventory::{CarriedTag, CategoryLine, ObjectLine, ObjectList, ObjectQuery, TagLine, UnknownLine};
 use app::view::occurrence::{Considered, SentBecause, Why};
-use app::view::run::{RunDelivery, RunLine};
+use app::view::run::{RunDelivery, RunLine, RunQuery};
 use app::view::task::{Previewed, TaskDetail, TaskForm, TaskLink, TaskRow};
 use app::view::webhook::{SavedWebhook, ShownHeader, TestRequest, TestResult, WebhookDetail, WebhookForm, WebhookRow};
 use app::view::{Choice, FoundChoices, Listed, PAGE_ROWS, When};
@@ -107,7 +107,7 @@ impl Fake {
         let rows: Vec<_> = (1..=self.count(PAGE)).map(make).collect();
         let total = if self.state == State::Many { TOTAL } else { rows.len() as u64 };
         let further = (self.state == State::Many).then_some(70);
-        self.always(Listed { rows, total, further })
+        self.always(Listed { rows, total, further, of: None })
     }
 
     fn count(&self, many: i64) -> i64 {
@@ -561,8 +561,9 @@ impl Deliveries for Fake {
         self.rows(delivery_line)
     }
 
-    async fn search(&self, _: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
-        self.page(delivery_line)
+    async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
+        let of = Some(query.of_destination).filter(|id| !id.is_empty()).map(|id| format!("Chat {id}"));
+        Ok(Listed { of, ..self.page(delivery_line)? })
     }
 
     async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError> {
@@ -604,7 +605,7 @@ impl Deliveries for Fake {
         self.found("delivery", detail)
     }
 
-    async fn runs(&self, _: String, _: String, _: u64, _: Option<i64>) -> Result<Listed<RunLine>, AppError> {
+    async fn runs(&self, _: RunQuery) -> Result<Listed<RunLine>, AppError> {
         self.page(run_line)
     }
 

@@ -282,6 +282,42 @@ async fn read_only() {
     }
 }
 
+/// Names may contain each other, and change.
+#[tokio::test]
+async fn links_to_the_rows_of_one_thing_filter_by_its_id() {
+    let uuid = format!("/deliveries/{UUID}");
+    let mail = format!("/deliveries/{MAIL_UUID}");
+    let smtp = format!("/deliveries?of_destination={}", fake::mailer::link().id);
+    for (page, link) in [
+        ("/webhooks/1", "/deliveries?of_destination=1"),
+        (&uuid, "/deliveries?of_destination=1"),
+        ("/smtp", &smtp),
+        (&mail, &smtp),
+        ("/tasks/1", "/runs?of_task=1"),
+    ] {
+        let shown = show(page, State::One, Some(Role::Admin), Posted::default()).await;
+        assert!(shown.body.contains(&format!("href=\"{link}\"")), "{page}: {}", shown.body);
+    }
+}
+
+#[tokio::test]
+async fn filter_by_a_thing_stays_in_force_and_can_be_removed() {
+    let address = "/deliveries?of_destination=7&status=error&page=2";
+    let shown = show(address, State::Many, Some(Role::Admin), Posted::default()).await;
+    compare("deliveries@of-destination", &shown.snapshot());
+    for part in [
+        "<input type=\"hidden\" name=\"of_destination\" value=\"7\"",
+        "Chat 7",
+        "href=\"?status=error\"",
+        "href=\"?of_destination=7&amp;page=3&amp;status=error\"",
+        "href=\"?beyond=70&amp;of_destination=7&amp;status=error\"",
+    ] {
+        assert!(shown.body.contains(part), "no {part}: {}", shown.body);
+    }
+    let shown = show("/runs?of_task=7", State::Empty, Some(Role::Admin), Posted::default()).await;
+    assert!(shown.body.contains("Nothing matches these filters."), "{}", shown.body);
+}
+
 #[tokio::test]
 async fn away() {
     compare("away", &statuses(State::Away, |_| true).await);

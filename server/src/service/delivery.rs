@@ -16,7 +16,7 @@ use app::error::AppError;
 use app::view::Listed;
 use app::view::dashboard::Dashboard;
 use app::view::delivery::{DeliveryDetail, DeliveryLine, DeliveryQuery};
-use app::view::run::RunLine;
+use app::view::run::{RunLine, RunQuery};
 use async_trait::async_trait;
 use model::number::to_u32;
 use std::time::Duration;
@@ -54,14 +54,8 @@ impl Deliveries for Services {
         self.delivery_detail(&uuid).await
     }
 
-    async fn runs(
-        &self,
-        task: String,
-        status: String,
-        page: u64,
-        beyond: Option<i64>,
-    ) -> Result<Listed<RunLine>, AppError> {
-        self.list_runs(&task, &status, page, beyond).await
+    async fn runs(&self, query: RunQuery) -> Result<Listed<RunLine>, AppError> {
+        self.list_runs(query).await
     }
 
     async fn dashboard(&self) -> Result<Dashboard, AppError> {

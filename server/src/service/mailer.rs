@@ -130,6 +130,7 @@ impl Mailers for Services {
     async fn detail(&self) -> Result<Option<MailerDetail>, AppError> {
         let Some(row) = self.find_only_mailer().await? else { return Ok(None) };
         Ok(Some(MailerDetail {
+            id: row.id,
             revision: row.revision,
             has_password: row.password.is_some(),
             state: self.shown_state(row.id, &row.hold).await?,

@@ -9,7 +9,7 @@ use super::window::{self, Window};
 use super::{Result, group};
 use app::view::COUNTED;
 use model::delivery::Status;
-use model::id::TaskId;
+use model::id::{DestinationId, TaskId};
 use model::number::{to_i64, to_u64};
 use model::text::folded;
 use model::time::Timestamp;
@@ -26,6 +26,8 @@ use sea_orm::{
 pub struct Filter {
     pub status: Option<Status>,
     pub since: Option<Timestamp>,
+    /// The destination.
+    pub of: Option<DestinationId>,
     pub destination: Option<String>,
     pub task: Option<String>,
     pub event: Option<String>,
@@ -46,6 +48,8 @@ impl Filter {
             || self.error_code.is_some()
             || self.status_code.is_some()
             || matches!(self.status, Some(Status::Queued | Status::Sent | Status::Discarded))
+            // Both the index of the destination and that of failures may be long where few rows have both.
+            || (self.of.is_some() && self.status == Some(Status::Error))
     }
 
     /// Returns true when the index of the status finds few deliveries, so that all of them are read: what is under way,
@@ -74,6 +78,13 @@ pub struct RunFilter {
     pub status: Option<String>,
     /// The [`Page::further`] of an earlier search, which this one continues.
     pub beyond: Option<i64>,
+}
+
+impl RunFilter {
+    /// Returns true when no index finds the runs.
+    pub fn is_search(&self) -> bool {
+        self.name.is_some() || self.status.is_some()
+    }
 }
 
 /// The rows of a list that a page shows.
@@ -123,6 +134,15 @@ fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
     group::holds(backend, &format!("COALESCE({which}_folded, {which}_name)"), folded(text))
 }
 
+/// Returns the condition that a row belongs to one thing, such as a destination, and has an id in a range: a range of
+/// the index of both columns. For an equality PostgreSQL may walk through all rows to find a few.
+fn belongs<C: ColumnTrait>((column, of): (C, i64), id: C, window: Window) -> Condition {
+    use sea_orm::ExprTrait;
+    let row = || Expr::tuple([Expr::col(column).into(), Expr::col(id).into()]);
+    let limit = |id: i64| Expr::tuple([Expr::val(of).into(), Expr::val(id).into()]);
+    Condition::all().add(row().gte(limit(window.low))).add(row().lte(limit(window.high)))
+}
+
 /// Returns the range of ids in which the deliveries of a filter are looked for, and the id from which the search
 /// continues.
 async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting) -> Result<Window> {
@@ -134,19 +154,59 @@ async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting)
         return Ok(Window { low, ..Window::ALL });
     }
     let is_rising = sorting.by == Sort::Time && !sorting.is_descending;
-    let rows = delivery::Entity::find().filter(delivery::Column::Id.gte(low));
+    let order = if is_rising { Order::Asc } else { Order::Desc };
+    let rows = |window: Window| {
+        let window = Window { low: window.low.max(low), ..window };
+        let rows = delivery::Entity::find();
+        match filter.of {
+            Some(of) => rows
+                .filter(belongs((delivery::Column::DestinationId, of.0), delivery::Column::Id, window))
+                .order_by(delivery::Column::DestinationId, order.clone()),
+            None => rows.filter(delivery::Column::Id.between(window.low, window.high)),
+        }
+    };
     let window = window::find(db, rows, delivery::Column::Id, is_rising, filter.beyond).await?;
     Ok(Window { low: window.low.max(low), ..window })
 }
 
-fn filtered(backend: DbBackend, filter: &Filter, window: Window) -> Select<delivery::Entity> {
+/// The index by which the deliveries of a filter are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// That of a status which few deliveries have.
+    Status,
+    /// That of the destination.
+    Destination,
+    /// That of the ids.
+    Id,
+}
+
+/// Returns the condition that a delivery is in a window and, unless it is read by its status, goes to the destination of
+/// the filter.
+fn in_window(filter: &Filter, by: By, window: Window) -> Condition {
     use delivery::Column;
+    match filter.of.filter(|_| by != By::Status) {
+        Some(of) if by == By::Destination => belongs((Column::DestinationId, of.0), Column::Id, window),
+        of => Condition::all()
+            // The limits are one range: of two lower limits SQLite would use either.
+            .add_option((window != Window::ALL).then(|| Column::Id.between(window.low, window.high)))
+            .add_option(of.map(|of| Column::DestinationId.eq(of.0))),
+    }
+}
+
+fn filtered(backend: DbBackend, filter: &Filter, by: By, window: Window) -> Select<delivery::Entity> {
+    use delivery::Column;
+    let in_window = in_window(filter, by, window);
     let text = |column: &str, wanted: &Option<String>| wanted.as_deref().map(|text| contains(backend, column, text));
     let all = Condition::all()
-        // The limits are one range: of two lower limits SQLite would use either.
-        .add_option((window != Window::ALL).then(|| Column::Id.between(window.low, window.high)))
+        // An empty condition would be written as `TRUE`.
+        .add_option((!in_window.is_empty()).then_some(in_window))
         // The status is part of the SQL text, so that the index of one status is used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
+        // `+` keeps the query from reading all deliveries of the destination: the index of the status is read.
+        .add_option(filter.of.filter(|_| by == By::Status).map(|of| {
+            let parameter = group::first_parameter(backend);
+            Expr::cust_with_values(format!("+destination_id = {parameter}"), [of.0])
+        }))
         .add_option(filter.since.map(|since| Column::CreatedAt.gte(since.0)))
         .add_option(filter.status_code.map(|status| Column::StatusCode.eq(status)))
         .add_option(filter.error_code.as_deref().map(|code| Column::ErrorCode.eq(code)))
@@ -192,15 +252,24 @@ pub async fn deliveries(
     use delivery::Column;
     let part = Part { offset: part.offset.min(COUNTED), ..part };
     let order = if sorting.is_descending { Order::Desc } else { Order::Asc };
-    let is_short = filter.is_short(db).await?;
-    let by_time = |query: Select<delivery::Entity>, order: Order| {
-        // `+` keeps the query from reading all deliveries by id, so that the index of a status is read and sorted.
-        if is_short { query.order_by(Expr::cust("+id"), order) } else { query.order_by(Column::Id, order) }
+    let by = if filter.is_short(db).await? {
+        By::Status
+    } else if filter.of.is_some() && !filter.is_search() && sorting.by == Sort::Time {
+        By::Destination
+    } else {
+        By::Id
     };
-    let window = if is_short { Window::ALL } else { window_of(db, filter, sorting).await? };
-    let found = filtered(db.get_database_backend(), filter, window);
+    let by_time = |query: Select<delivery::Entity>, order: Order| match by {
+        // `+` keeps the query from reading all deliveries by id, so that the index of a status is read and sorted.
+        By::Status => query.order_by(Expr::cust("+id"), order),
+        // The order of the index.
+        By::Destination => query.order_by(Column::DestinationId, order.clone()).order_by(Column::Id, order),
+        By::Id => query.order_by(Column::Id, order),
+    };
+    let window = if by == By::Status { Window::ALL } else { window_of(db, filter, sorting).await? };
+    let found = filtered(db.get_database_backend(), filter, by, window);
     let sorted = || {
-        if !is_short {
+        if by != By::Status {
             return found.clone();
         }
         let newest = by_time(found.clone(), Order::Desc).select_only().column(Column::Id).columns(LIST_COLUMNS);
@@ -227,16 +296,25 @@ pub async fn deliveries(
 /// Returns a page of runs, newest first.
 pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<super::run::Row>> {
     let name = filter.name.as_deref().map(|name| contains(db.get_database_backend(), "task", name));
+    let is_by_task = filter.task.is_some() && !filter.is_search();
     let mut indexed = run::Entity::find();
     let mut further = None;
-    if let Some(id) = filter.task {
+    if filter.is_search() {
+        let rows = |window: Window| match filter.task {
+            Some(task) => run::Entity::find()
+                .filter(belongs((run::Column::TaskId, task.0), run::Column::Id, window))
+                .order_by_desc(run::Column::TaskId),
+            None => run::Entity::find().filter(run::Column::Id.between(window.low, window.high)),
+        };
+        let window = window::find(db, rows, run::Column::Id, false, filter.beyond).await?;
+        let task = filter.task.map(|task| run::Column::TaskId.eq(task.0));
+        let searched = Condition::all().add(run::Column::Id.between(window.low, window.high)).add_option(task);
+        indexed = indexed.filter(searched);
+        further = window.further;
+    } else if let Some(id) = filter.task {
         // A range of one task instead of an equality: for an equality PostgreSQL may walk through all runs to find a
         // few.
         indexed = indexed.filter(run::Column::TaskId.between(id.0, id.0));
-    } else if filter.name.is_some() || filter.status.is_some() {
-        let window = window::find(db, indexed.clone(), run::Column::Id, false, filter.beyond).await?;
-        indexed = indexed.filter(run::Column::Id.between(window.low, window.high));
-        further = window.further;
     }
     let all = Condition::all()
         .add_option(filter.status.as_deref().map(|status| run::Column::Status.eq(status)))
@@ -244,7 +322,7 @@ pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> 
     let query = indexed.filter(all);
     let part = Part { offset: part.offset.min(COUNTED), ..part };
     let mut page = query.clone();
-    if filter.task.is_some() {
+    if is_by_task {
         page = page.order_by_desc(run::Column::TaskId);
     }
     let page = page.order_by_desc(run::Column::Id).offset(part.offset).limit(part.limit);

@@ -30,33 +30,37 @@ pub(super) struct Window {
 impl Window {
     /// All rows.
     pub(super) const ALL: Self = Self { low: i64::MIN, high: i64::MAX, further: None };
+    /// No row.
+    const NONE: Self = Self { low: i64::MAX, high: i64::MIN, further: None };
 }
 
-/// Returns the window of a search among `rows`: at most [`SEARCHED`] rows from the first one in the order or, with
-/// `beyond`, at most [`SEARCHED_FURTHER`] rows from that id on. An index has to find the rows in the order of their
-/// ids.
+/// Returns the window of a search among the rows that `rows` returns for a range of ids: at most [`SEARCHED`] rows from
+/// the first one in the order or, with `beyond`, at most [`SEARCHED_FURTHER`] rows from that id on. An index has to find
+/// the rows in the order of their ids.
 pub(super) async fn find<E: EntityTrait>(
     db: &impl ConnectionTrait,
-    rows: Select<E>,
+    rows: impl Fn(Window) -> Select<E>,
     id: E::Column,
     is_rising: bool,
     beyond: Option<i64>,
 ) -> Result<Window> {
     let order = if is_rising { Order::Asc } else { Order::Desc };
-    let ids = rows.select_only().column(id).order_by(id, order).limit(1);
+    let first =
+        |window: Window| rows(window).select_only().column(id).order_by(id, order.clone()).limit(1).into_tuple();
     let (start, size) = match beyond {
         Some(id) => (Some(id), SEARCHED_FURTHER),
-        None => (ids.clone().into_tuple().one(db).await?, SEARCHED),
+        None => (first(Window::ALL).one(db).await?, SEARCHED),
     };
-    let Some(start) = start else { return Ok(Window::ALL) };
+    let Some(start) = start else { return Ok(Window::NONE) };
     // The window is computed from the ids alone: counting the rows would take as long as the search.
     let step = to_i64(size) - 1;
     let (low, high) = if is_rising { (start, start.saturating_add(step)) } else { (start.saturating_sub(step), start) };
-    let ids = if is_rising { ids.filter(id.gt(high)) } else { ids.filter(id.lt(low)) };
-    let further = ids.into_tuple().one(db).await?;
-    if beyond.is_none() && further.is_none() {
-        return Ok(Window::ALL);
-    }
+    let rest = if is_rising {
+        Window { low: high.saturating_add(1), ..Window::ALL }
+    } else {
+        Window { high: low.saturating_sub(1), ..Window::ALL }
+    };
+    let further = first(rest).one(db).await?;
     Ok(Window { low, high, further })
 }
 

@@ -3,6 +3,7 @@
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{Gate, TestInbox, TestServer, TestStore, eventually};
 use app::view::delivery::{DeliveryLine, DeliveryQuery};
+use app::view::run::RunQuery;
 use app::view::webhook::TestRequest;
 use base64::Engine;
 use model::access::{Role, Scope};
@@ -172,7 +173,8 @@ async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] da
     assert_eq!(search(|query| query.destination = "Bad".into()).await.total, 30);
     assert_eq!(search(|query| query.destination = "bAD ONE".into()).await.total, 30, "in any case");
     assert_eq!(search(|query| query.task = "OF GÜTE οδος".into()).await.total, 30, "in any alphabet");
-    let runs = server.services.backend().deliveries.runs("oF gÜTE".into(), String::new(), 1, None).await.expect("runs");
+    let of_task = RunQuery { task: "oF gÜTE".into(), page: 1, ..RunQuery::default() };
+    let runs = server.services.backend().deliveries.runs(of_task).await.expect("runs");
     assert_eq!(runs.total, 30);
     assert_eq!(search(|query| query.object = "VM-29".into()).await.total, 2);
     assert_eq!(search(|query| query.object = "vm_29".into()).await.total, 0, "underscore is no wildcard");
@@ -192,6 +194,60 @@ async fn deliveries_are_filtered_sorted_and_paged(#[values(Sqlite, Postgres)] da
     let board = server.services.backend().deliveries.dashboard().await.expect("a dashboard");
     assert_eq!((board.webhooks, board.hours.len(), board.hours[23].sent), (2, 24, 30));
     assert!(board.p50_ms.is_some() && board.failing == 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_to_the_deliveries_and_runs_of_one_thing_list_no_other_whose_name_contains_its_name(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inbox = TestInbox::start().await;
+    let backend = server.services.backend();
+    let mut ids = Vec::new();
+    for (name, times) in [("Chat", 2), ("Chat staging", 3)] {
+        let webhook = server.webhook(name, &inbox.url, |_| ()).await;
+        let task = server.task(name, webhook, "x", false).await;
+        for _ in 0..times {
+            backend.tasks.execute(task, "maria".into()).await.expect("executed");
+        }
+        ids.push((webhook, task));
+    }
+    server.deliveries_until(|rows| rows.len() == 5 && rows.iter().all(DeliveryLine::is_settled)).await;
+    let (chat, task) = ids[0];
+    let mut draft = backend.webhooks.load_form(chat).await.expect("a form").draft;
+    draft.name = "Talk".into();
+    backend.webhooks.save(Some(chat), draft).await.expect("renamed");
+    let search = async |change: &dyn Fn(&mut DeliveryQuery)| {
+        let mut query = DeliveryQuery { of_destination: chat.to_string(), page: 1, ..DeliveryQuery::default() };
+        change(&mut query);
+        let found = backend.deliveries.search(query).await.expect("found");
+        (found.rows.iter().filter(|row| row.destination.name == "Chat").count(), found.total, found.of)
+    };
+    let of = Some("Talk".to_owned());
+    assert_eq!(search(&|_| ()).await, (2, 2, of.clone()), "also those of before its new name");
+    for sort in ["time", "-time", "attempts", "-duration"] {
+        assert_eq!(search(&|query| query.sort = sort.into()).await, (2, 2, of.clone()), "{sort}");
+    }
+    for (status, found) in [("sent", 2), ("error", 0), ("held", 0), ("queued", 0)] {
+        assert_eq!(search(&|query| query.status = status.into()).await.1, found, "{status}");
+    }
+    assert_eq!(search(&|query| query.since = "1h".into()).await.1, 2);
+    assert_eq!(search(&|query| query.task = "staging".into()).await.1, 0);
+    assert_eq!(search(&|query| query.beyond = Some(i64::MAX)).await.1, 2);
+    assert_eq!(search(&|query| query.of_destination = "x".into()).await, (0, 0, None));
+    let runs = async |change: &dyn Fn(&mut RunQuery)| {
+        let mut query = RunQuery { of_task: task.to_string(), page: 1, ..RunQuery::default() };
+        change(&mut query);
+        let found = backend.deliveries.runs(query).await.expect("found");
+        (found.rows.iter().filter(|run| run.task_id == Some(task)).count(), found.total)
+    };
+    assert_eq!(runs(&|_| ()).await, (2, 2));
+    assert_eq!(runs(&|query| query.status = "succeeded".into()).await, (2, 2));
+    assert_eq!(runs(&|query| query.status = "failed".into()).await, (0, 0));
+    assert_eq!(runs(&|query| query.task = "staging".into()).await, (0, 0));
+    assert_eq!(runs(&|query| query.of_task = "x".into()).await, (0, 0));
 }
 
 #[rstest]

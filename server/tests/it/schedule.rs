@@ -6,7 +6,7 @@ mod zone;
 
 use crate::harness::Database::{self, Postgres, Sqlite};
 use crate::harness::{TestInbox, TestServer, TestStore, eventually};
-use app::view::run::RunLine;
+use app::view::run::{RunLine, RunQuery};
 use model::id::{ScheduleId, TaskId, TriggerId, WebhookId};
 use model::run::Status;
 use model::schedule::{Date, ScheduleDraft, TriggerDraft};
@@ -75,7 +75,8 @@ async fn runs(server: &TestServer, task: &str) -> Vec<RunLine> {
     let deliveries = server.services.backend().deliveries;
     let mut all = Vec::new();
     for page in 1.. {
-        let listed = deliveries.runs(task.to_owned(), String::new(), page, None).await.expect("runs");
+        let listed =
+            deliveries.runs(RunQuery { task: task.to_owned(), page, ..RunQuery::default() }).await.expect("runs");
         all.extend(listed.rows);
         if all.len() as u64 >= listed.total {
             break;

@@ -5,7 +5,7 @@ use crate::harness::TestStore;
 use crate::rows;
 use app::view::{COUNTED, SEARCHED};
 use model::delivery::Status;
-use model::id::TagId;
+use model::id::{DestinationId, TagId, TaskId};
 use model::tag::{Category, Tag};
 use model::time::Timestamp;
 use rstest::rstest;
@@ -221,6 +221,79 @@ async fn runs_are_searched_in_the_same_way(#[values(Sqlite, Postgres)] database:
         assert_eq!((page.total, page.further.is_some()), (0, true));
         let page = find(RunFilter { beyond: page.further, ..filter }, MANY.unsigned_abs() + 100).await;
         assert_eq!((page.total, page.further), (1, None));
+    }
+}
+
+/// Moves the first hundred deliveries to another destination, and the first hundred runs to another task.
+async fn split(test: &TestStore) -> (Filter, RunFilter) {
+    let db = test.store.write();
+    let other = rows::webhook(db, "other", "http://127.0.0.1:9/").await;
+    for sql in [
+        &format!("UPDATE delivery SET destination_id = {other} WHERE id <= 100"),
+        "UPDATE run SET task_id = CASE WHEN id <= 100 THEN 2 ELSE 1 END",
+    ] {
+        db.execute_unprepared(sql).await.expect("moved");
+    }
+    if test.store.is_postgres() {
+        db.execute_unprepared("VACUUM ANALYZE delivery, run").await.expect("analysed");
+    }
+    let of = Filter { of: Some(DestinationId(other.0)), ..Filter::default() };
+    (of, RunFilter { task: Some(TaskId(2)), ..RunFilter::default() })
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_of_a_destination_that_sent_long_ago_reads_no_other_deliveries(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    let (of, _) = split(&test).await;
+    let rising = Sorting { is_descending: false, ..NEWEST_FIRST };
+    let page = find(&test, of.clone(), NEWEST_FIRST, 400).await;
+    assert_eq!((page.rows[0].created_at.0, page.rows.len(), page.total, page.further), (100_000, 50, 100, None));
+    let page = find(&test, of.clone(), rising, 400).await;
+    assert_eq!((page.rows[0].created_at.0, page.total), (1000, 100));
+    let since = Filter { since: Some(Timestamp(91_000)), ..of.clone() };
+    assert_eq!(find(&test, since.clone(), NEWEST_FIRST, 3000).await.total, 10);
+    let failed = Filter { status: Some(Status::Error), ..since };
+    assert_eq!(find(&test, failed, NEWEST_FIRST, 3000).await.total, 1);
+    for (filter, total) in [
+        (Filter { status: Some(Status::Error), ..of.clone() }, 10),
+        (Filter { status: Some(Status::Held), ..of.clone() }, 0),
+        (Filter { object: Some("old".into()), ..of.clone() }, 1),
+        (Filter { of: Some(DestinationId(9)), ..of.clone() }, 0),
+        (Filter { of: Some(DestinationId(9)), status: Some(Status::Error), ..of.clone() }, 0),
+    ] {
+        for sorting in [NEWEST_FIRST, rising, Sorting { by: Sort::Attempts, is_descending: true }] {
+            // In rising order the window has deliveries of others, too: either index may be read.
+            let page = find(&test, filter.clone(), sorting, SEARCHED + 200).await;
+            assert_eq!((page.total, page.further), (total, None), "{filter:?} {sorting:?}");
+        }
+    }
+    // The busy destination is searched in parts, as all deliveries are.
+    let busy = Filter { of: Some(DestinationId(1)), object: Some("old".into()), ..Filter::default() };
+    let page = find(&test, busy.clone(), NEWEST_FIRST, SEARCHED + 100).await;
+    assert_eq!((page.total, page.further), (0, Some(MANY - i64::try_from(SEARCHED).expect("small"))));
+    let page = find(&test, Filter { beyond: page.further, ..busy }, NEWEST_FIRST, MANY.unsigned_abs() + 100).await;
+    assert_eq!((page.total, page.further), (0, None), "another destination has it");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_of_a_task_that_ran_long_ago_reads_no_other_runs(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    fill(&test).await;
+    let (_, of) = split(&test).await;
+    for (filter, total) in [
+        (of.clone(), 100),
+        (RunFilter { status: Some("running".into()), ..of.clone() }, 1),
+        (RunFilter { name: Some("common".into()), ..of.clone() }, 99),
+        (RunFilter { task: Some(TaskId(9)), status: Some("running".into()), ..of.clone() }, 0),
+    ] {
+        let work = async |txn: &DatabaseTransaction| search::runs(txn, &filter, FIRST).await;
+        let page = reading(&test, "run", 400, work).await.expect("found");
+        assert_eq!((page.total, page.further), (total, None), "{filter:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::AppError;
 use crate::part::menu::{confirmed, menu, post};
 use crate::part::notice::Empty;
 use crate::part::status::status_label;
-use crate::part::table::{Cell, Column, Filter, Narrow, Row, Table, short};
+use crate::part::table::{Cell, Column, Filter, Narrow, Of, Row, Table, short};
 use crate::view::delivery::{DeliveryLine, DeliveryQuery};
 use leptos::prelude::*;
 use model::access::Permission;
@@ -49,6 +49,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let wanted = DeliveryQuery {
         status: text("status"),
         since: text("time"),
+        of_destination: text("of_destination"),
         destination: text("destination"),
         task: text("task"),
         event: text("event"),
@@ -70,6 +71,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
         further: listed.further,
+        of: Of::find(query, "of_destination", "Destination", listed.of),
         default_sort: "-time",
         is_selectable: may_edit,
         empty: view! {

@@ -6,7 +6,6 @@ use crate::error::AppError;
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::status::{StatusWord, Time};
-use crate::query::encoded;
 use crate::view::delivery::{AttemptLine, DeliveryDetail, Request};
 use leptos::prelude::*;
 use model::access::Permission;
@@ -44,7 +43,7 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
     }
     let destination = &detail.line.destination;
     let label = if destination.kind == Kind::Webhook { "Same webhook" } else { "Same mail server" };
-    items.push(go("delivery", label, format!("/deliveries?destination={}", encoded(&destination.name))));
+    items.push(go("delivery", label, format!("/deliveries?of_destination={}", destination.id)));
     menu(items)
 }
 

@@ -31,6 +31,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: rows.into_iter().map(row).collect(),
         total: None,
         further: None,
+        of: None,
         default_sort: "type",
         is_selectable: may_edit,
         empty: view! {

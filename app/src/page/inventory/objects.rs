@@ -37,6 +37,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
         further: None,
+        of: None,
         default_sort: "name",
         is_selectable: may_edit,
         empty: view! {

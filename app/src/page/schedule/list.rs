@@ -33,6 +33,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: rows.into_iter().map(row).collect(),
         total: None,
         further: None,
+        of: None,
         default_sort: "name",
         is_selectable: may_edit,
         empty: view! {

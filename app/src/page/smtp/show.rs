@@ -9,12 +9,10 @@ use crate::part::hold::{holds, state_word};
 use crate::part::menu::{go, menu, post};
 use crate::part::notice::Empty;
 use crate::part::status::Enabled;
-use crate::query::encoded;
 use crate::view::mailer::MailerDetail;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::email::{Mailbox, list_text};
-use model::mailer::NAME;
 
 const TITLE: &str = "SMTP";
 
@@ -56,7 +54,7 @@ fn commands(detail: &MailerDetail, may_edit: bool, may_administer: bool) -> AnyV
         }
         items.push(go("delivery", "Send test…", "/smtp/test".to_owned()));
     }
-    items.push(go("log", "Its deliveries", format!("/deliveries?destination={}", encoded(NAME))));
+    items.push(go("log", "Its deliveries", format!("/deliveries?of_destination={}", detail.id)));
     menu(items)
 }
 

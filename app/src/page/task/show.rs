@@ -7,7 +7,6 @@ use crate::page::trigger::{Side, lines};
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::status::{Enabled, Time, run_status};
-use crate::query::encoded;
 use crate::view::task::TaskDetail;
 use leptos::prelude::*;
 use model::access::Permission;
@@ -90,7 +89,7 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
     };
     let description =
         (!detail.description.is_empty()).then(|| view! { <p class="u-muted u-lines">{detail.description}</p> });
-    let all_runs = format!("/runs?task={}", encoded(&detail.name));
+    let all_runs = format!("/runs?of_task={}", detail.id);
     let through = detail.destination.map(|destination| {
         view! { <span class="u-small">"through "<a href=destination.path()>{destination.name.clone()}</a></span> }
     });

@@ -7,7 +7,6 @@ use crate::part::hold::holds;
 use crate::part::icon::Icon;
 use crate::part::menu::{confirmed, go, menu, post};
 use crate::part::status::Enabled;
-use crate::query::encoded;
 use crate::view::webhook::WebhookDetail;
 use leptos::prelude::*;
 use model::access::Permission;
@@ -29,7 +28,7 @@ fn commands(detail: &WebhookDetail) -> AnyView {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
     items.push(go("delivery", "Send test", format!("{path}/test")));
-    items.push(go("log", "Its deliveries", format!("/deliveries?destination={}", encoded(&detail.settings.name))));
+    items.push(go("log", "Its deliveries", format!("/deliveries?of_destination={}", detail.id)));
     items.push(confirmed(
         "bin",
         "Delete…",

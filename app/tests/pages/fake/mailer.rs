@@ -33,7 +33,7 @@ fn settings() -> Settings {
     }
 }
 
-pub(super) fn link() -> DestinationLink {
+pub(crate) fn link() -> DestinationLink {
     DestinationLink { id: DestinationId(9), kind: Kind::Mailer, name: NAME.to_owned() }
 }
 
@@ -148,6 +148,7 @@ impl Mailers for Fake {
             Settings { host: "mail.example.com".to_owned(), username: String::new(), ..settings() }
         };
         self.always(Some(MailerDetail {
+            id: link().id,
             revision: 4,
             settings,
             has_password: true,

@@ -2,9 +2,9 @@
 
 use super::shown_millis;
 use crate::service::{Services, page_part};
-use crate::store::catalog;
 use crate::store::delivery::{self, ListRow};
 use crate::store::search::{self, Filter, Sort, Sorting};
+use crate::store::{catalog, destination};
 use app::error::AppError;
 use app::view::Listed;
 use app::view::delivery::{DeliveryLine, DeliveryQuery};
@@ -77,7 +77,11 @@ impl Services {
         };
         let catalog = catalog::load(db).await?;
         let rows = found.rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect();
-        Ok(Listed { rows, total: found.total, further: found.further })
+        let of = match filter.of {
+            Some(id) => destination::names(db, vec![id.0]).await?.remove(&id).map(|(name, _)| name),
+            None => None,
+        };
+        Ok(Listed { rows, total: found.total, further: found.further, of })
     }
 }
 
@@ -93,6 +97,8 @@ fn filter_of(query: &DeliveryQuery, now: Timestamp) -> Filter {
     Filter {
         status: Status::find(&query.status),
         since: hours.map(|hours| Timestamp(now.0 - hours * HOUR_MS)),
+        // What is no id is that of no destination.
+        of: given(&query.of_destination).map(|id| id.parse().unwrap_or(DestinationId(0))),
         destination: given(&query.destination),
         task: given(&query.task),
         event: given(&query.event),

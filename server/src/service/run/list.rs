@@ -5,32 +5,37 @@ use crate::store::search::{self, RunFilter};
 use crate::store::{catalog, delivery, occurrence, run, task};
 use app::error::AppError;
 use app::view::Listed;
-use app::view::run::{RunDelivery, RunLine};
+use app::view::run::{RunDelivery, RunLine, RunQuery};
 use model::catalog::Catalog;
-use model::id::RunId;
+use model::id::{RunId, TaskId};
 use model::run::Cause;
 use model::text::shown;
 use std::collections::HashMap;
 
 impl Services {
-    pub(in crate::service) async fn list_runs(
-        &self,
-        name: &str,
-        status: &str,
-        page: u64,
-        beyond: Option<i64>,
-    ) -> Result<Listed<RunLine>, AppError> {
+    pub(in crate::service) async fn list_runs(&self, query: RunQuery) -> Result<Listed<RunLine>, AppError> {
         let db = self.store.pages();
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let filter = RunFilter { task: None, name: given(name), status: given(status), beyond };
-        let found = if filter.name.is_none() && filter.status.is_none() {
-            search::runs(db, &filter, page_part(page)).await?
+        let part = page_part(query.page);
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        let filter = RunFilter {
+            // What is no id is that of no task.
+            task: given(query.of_task).map(|id| id.parse().unwrap_or(TaskId(0))),
+            name: given(query.task),
+            status: given(query.status),
+            beyond: query.beyond,
+        };
+        let found = if filter.is_search() {
+            self.store.search(search::runs(self.store.searches(), &filter, part)).await?
         } else {
-            self.store.search(search::runs(self.store.searches(), &filter, page_part(page))).await?
+            search::runs(db, &filter, part).await?
+        };
+        let of = match filter.task {
+            Some(id) => task::find(db, id).await?.map(|row| row.task.name),
+            None => None,
         };
         let catalog = catalog::load(db).await?;
         let rows = self.run_lines(found.rows, &catalog).await?;
-        Ok(Listed { rows, total: found.total, further: found.further })
+        Ok(Listed { rows, total: found.total, further: found.further, of })
     }
 
     /// Adds to each run its deliveries and its cause.

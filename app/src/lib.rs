@@ -20,7 +20,7 @@ mod json;
 mod page;
 mod part;
 #[cfg(feature = "ssr")]
-mod query;
+pub mod query;
 #[cfg(feature = "ssr")]
 mod routes;
 pub mod server_fn;

@@ -49,9 +49,19 @@ impl Query {
         } else {
             pairs.insert(name.to_owned(), value.to_owned());
         }
-        let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
-        format!("?{text}")
+        format!("?{}", serialized(&pairs))
     }
+
+    /// Returns the pairs as `a=1&b=2`, without the result of a command: a page after another command has its result.
+    pub fn text(&self) -> String {
+        let mut pairs = self.0.clone();
+        pairs.remove("done");
+        serialized(&pairs)
+    }
+}
+
+fn serialized(pairs: &BTreeMap<String, String>) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 /// Returns a text encoded as a value of a URL's query.
@@ -75,5 +85,17 @@ mod tests {
         assert_eq!(further.with("page", "4"), "?beyond=70&name=a&page=4");
         assert_eq!(further.with("beyond", "20"), "?beyond=20&name=a");
         assert_eq!(further.with("sort", "name"), "?name=a&sort=name");
+    }
+
+    #[test]
+    fn text_of_a_query_is_pairs_alone_whatever_was_posted_as_one() {
+        for (posted, text) in [
+            ("?status=error&page=3&done=replayed", "page=3&status=error"),
+            ("//evil.example/?a=b#c", "%2F%2Fevil.example%2F%3Fa=b%23c"),
+            ("a=1\r\nSet-Cookie: b=2", "a=1%0D%0ASet-Cookie%3A+b%3D2"),
+            ("", ""),
+        ] {
+            assert_eq!(Query::parse(posted).text(), text);
+        }
     }
 }

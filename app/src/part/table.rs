@@ -51,6 +51,12 @@ impl Table<'_> {
         self.query.beyond().is_none()
     }
 
+    /// Returns the address of the list with one value changed. It has the path, since a page that shows the refusal of a
+    /// command has the command's.
+    fn link(&self, name: &str, value: &str) -> String {
+        format!("{}{}", self.path, self.query.with(name, value))
+    }
+
     /// Renders the card with the table.
     fn render(mut self) -> AnyView {
         let has_filters =
@@ -74,7 +80,7 @@ impl Table<'_> {
             })
             .collect_view();
         let check_col = self.is_selectable.then(|| view! { <col class="w-check"/> });
-        let sort_heads = columns.iter().map(|column| sort_head(column, self.query, self.default_sort)).collect_view();
+        let sort_heads = columns.iter().map(|column| sort_head(column, &self)).collect_view();
         let filter_heads = columns.iter().map(|column| filter_head(column, self.query)).collect_view();
         let check_all = self.is_selectable.then(|| {
             view! {
@@ -109,6 +115,7 @@ impl Table<'_> {
             (!value.is_empty()).then(|| view! { <input type="hidden" name=name value=value.to_owned()/> })
         };
         let sort_input = hidden("sort", self.query.value("sort"));
+        let query_input = hidden("query", &self.query.text());
         let of_input = self.of.as_ref().map(|of| hidden(of.key, &of.id));
         view! {
             <form method="get" id="filters" action=self.path.to_owned()>{sort_input}{of_input}</form>
@@ -116,6 +123,7 @@ impl Table<'_> {
                 {heading}
                 {chips}
                 <form method="post" id="selection">
+                    {query_input}
                     <table class=class role="table" aria-label=label>
                         <colgroup>{check_col}{cols}</colgroup>
                         <thead>
@@ -195,11 +203,11 @@ impl Table<'_> {
             (Some(_), None) => format!("All {next} {nouns} were searched. "),
         };
         let go_on = self.further.map(|id| {
-            let href = self.query.with("beyond", &id.to_string());
+            let href = self.link("beyond", &id.to_string());
             view! { <a href=href>{format!("Search {next} ones")}</a> }
         });
         let start = self.query.beyond().map(|_| {
-            let href = self.query.with("beyond", "");
+            let href = self.link("beyond", "");
             view! { " "<a href=href>{format!("Back to the {first}")}</a> }
         });
         Some(view! { <p class="c-card__body u-small u-muted">{text}{go_on}{start}</p> }.into_any())
@@ -211,7 +219,7 @@ impl Table<'_> {
         let last = first + shown as u64 - u64::from(shown > 0);
         let range = if shown == 0 { "0".to_owned() } else { format!("{}–{}", grouped(first), grouped(last)) };
         let page_link = |target: Option<u64>, icon: &'static str, label: &'static str| {
-            let href = target.map(|page| self.query.with("page", &page.to_string()));
+            let href = target.map(|page| self.link("page", &page.to_string()));
             let disabled = href.is_none().then_some("true");
             let role = href.is_none().then_some("link");
             view! {

@@ -63,9 +63,10 @@ impl Done {
         Self::ALL.into_iter().find(|done| done.as_str() == code)
     }
 
-    /// Returns the address of a page that says this result.
-    pub fn at(self, path: &str) -> String {
-        format!("{path}?done={}", self.as_str())
+    /// Returns the address of a page that says this result. The page's own address may have a query.
+    pub fn at(self, page: &str) -> String {
+        let mark = if page.contains('?') { '&' } else { '?' };
+        format!("{page}{mark}done={}", self.as_str())
     }
 }
 
@@ -79,6 +80,7 @@ mod tests {
             let address = done.at("/webhooks/7");
             assert_eq!(address.strip_prefix("/webhooks/7?done=").and_then(Done::find), Some(done));
         }
+        assert_eq!(Done::Deleted.at("/tasks?sort=-name"), "/tasks?sort=-name&done=deleted");
         assert_eq!(Done::find("<b>"), None);
     }
 }

@@ -308,9 +308,10 @@ async fn filter_by_a_thing_stays_in_force_and_can_be_removed() {
     for part in [
         "<input type=\"hidden\" name=\"of_destination\" value=\"7\"",
         "Chat 7",
-        "href=\"?status=error\"",
-        "href=\"?of_destination=7&amp;page=3&amp;status=error\"",
-        "href=\"?beyond=70&amp;of_destination=7&amp;status=error\"",
+        "href=\"/deliveries?status=error\"",
+        "href=\"/deliveries?of_destination=7&amp;page=3&amp;status=error\"",
+        "href=\"/deliveries?beyond=70&amp;of_destination=7&amp;status=error\"",
+        "<input type=\"hidden\" name=\"query\" value=\"of_destination=7&amp;page=2&amp;status=error\"",
     ] {
         assert!(shown.body.contains(part), "no {part}: {}", shown.body);
     }

@@ -405,6 +405,32 @@ async fn commands_change_checked_rows_and_explain_refusals(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_on_checked_rows_returns_to_the_filters_and_the_page_of_the_list(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let cookie = server.sign_in("maria", Role::Admin).await;
+    let webhook = server.webhook("Chat", "http://127.0.0.1:9/", |_| ()).await;
+    server.task("Tell", webhook, "x", false).await;
+    let post = async |query: &str| {
+        let fields = [("row.1", "true"), ("query", query)];
+        let response = server.post_form("/tasks/disable", &cookie, &fields).await;
+        response.headers()["location"].to_str().expect("text").to_owned()
+    };
+    assert_eq!(post("name=T%26&page=1&sort=-name&done=deleted").await, "/tasks?name=T%26&page=1&sort=-name&done=disabled");
+    assert_eq!(post("").await, "/tasks?done=disabled");
+    // What is posted is never more than pairs of the query.
+    assert_eq!(post("//evil.example?a=b").await, "/tasks?%2F%2Fevil.example%3Fa=b&done=disabled");
+    let fields = [("query", "name=Tell&sort=-name")];
+    let response = server.post_form("/tasks/delete", &cookie, &fields).await;
+    let (status, text) = (response.status(), response.text().await.expect("a page"));
+    assert!(status == 400 && text.contains("Check the rows first"), "{status} {text}");
+    assert!(text.contains("href=\"/tasks?sort=-name\""), "the refusal keeps the filter and the order: {text}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replay_of_a_selection_skips_and_names_unfinished_deliveries(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;

@@ -28,7 +28,7 @@ impl Table<'_> {
     pub(super) fn chips(&self) -> Option<AnyView> {
         let chip = |key: &'static str, label: &'static str, shown: String| {
             let remove = format!("Remove the filter {label}");
-            let href = self.query.with(key, "");
+            let href = self.link(key, "");
             view! {
                 <li class="c-filters__chip">
                     {label}" "<b class="u-strong">{shown}</b>

@@ -1,6 +1,6 @@
 //! The columns, rows and cells of a table, and their rendering.
 
-use super::Query;
+use super::{Query, Table};
 use crate::part::status::{status_class, status_label, status_title};
 use crate::view::When;
 use leptos::prelude::*;
@@ -147,8 +147,8 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
 }
 
-pub(super) fn sort_head(column: &Column, query: &Query, default: &str) -> AnyView {
-    let (key, is_descending) = query.sort(default);
+pub(super) fn sort_head(column: &Column, table: &Table<'_>) -> AnyView {
+    let (key, is_descending) = table.query.sort(table.default_sort);
     let is_sorted = key == column.key;
     let aria = is_sorted.then_some(if is_descending { "descending" } else { "ascending" });
     let class = match (column.is_number, column.is_minor) {
@@ -159,7 +159,7 @@ pub(super) fn sort_head(column: &Column, query: &Query, default: &str) -> AnyVie
     };
     let content = if column.is_sortable {
         let next = if is_sorted && !is_descending { format!("-{}", column.key) } else { column.key.to_owned() };
-        view! { <a class="c-table__sort" href=query.with("sort", &next)>{column.label}</a> }.into_any()
+        view! { <a class="c-table__sort" href=table.link("sort", &next)>{column.label}</a> }.into_any()
     } else {
         column.label.into_any()
     };

@@ -4,6 +4,7 @@ use super::super::{Http, page};
 use app::Posted;
 use app::backend::Backend;
 use app::error::AppError;
+use app::query::Query;
 use app::session::Viewer;
 use app::view::destination::Tested;
 use app::view::done::Done;
@@ -97,6 +98,13 @@ impl<P> Command<P> {
         self.parts.extensions.get::<Viewer>().map(|viewer| viewer.name.clone()).unwrap_or_default()
     }
 
+    /// Returns the address of the command's page: its path, with the filters, the order and the page number that a list
+    /// posts along with its checked rows. Whatever is posted, these are pairs of a query.
+    fn address(&self) -> String {
+        let query = Query::parse(&self.value("query")).text();
+        if query.is_empty() { self.page.clone() } else { format!("{}?{query}", self.page) }
+    }
+
     /// Returns the value of a field; empty if the field is absent.
     pub(super) fn value(&self, name: &str) -> String {
         self.typed.get(name).cloned().unwrap_or_default()
@@ -112,7 +120,7 @@ impl<P> Command<P> {
 
     /// Runs a command and redirects to its page, which shows the result.
     pub(super) async fn run_here(self, done: Done, act: impl AsyncFnOnce(&Self) -> Result<(), AppError>) -> Response {
-        self.run(async |this: &Self| act(this).await.map(|()| done.at(&this.page))).await
+        self.run(async |this: &Self| act(this).await.map(|()| done.at(&this.address()))).await
     }
 
     /// Shows the command's page again, with the posted fields and the error.
@@ -132,6 +140,7 @@ impl<P> Command<P> {
 
     async fn show(self, problem: Option<AppError>, tested: Option<Tested>) -> Response {
         let draft = serde_json::to_value(&self.typed).unwrap_or_default();
-        page::render_posted(&self.http, self.parts, &self.page, Posted { draft, problem, tested }).await
+        let address = self.address();
+        page::render_posted(&self.http, self.parts, &address, Posted { draft, problem, tested }).await
     }
 }

@@ -37,9 +37,11 @@ impl Query {
     }
 
     /// Returns the query with one value changed, as `?…`. An empty value removes the name. A change of a filter or of
-    /// the order begins again at page 1, and searches from the start.
+    /// the order begins again at page 1, and searches from the start. The result of a command, which was said once, is
+    /// left out.
     pub fn with(&self, name: &str, value: &str) -> String {
         let mut pairs = self.0.clone();
+        pairs.remove("done");
         if name != "page" {
             pairs.remove("page");
             pairs.remove("beyond");
@@ -85,6 +87,15 @@ mod tests {
         assert_eq!(further.with("page", "4"), "?beyond=70&name=a&page=4");
         assert_eq!(further.with("beyond", "20"), "?beyond=20&name=a");
         assert_eq!(further.with("sort", "name"), "?name=a&sort=name");
+    }
+
+    #[test]
+    fn link_in_a_page_does_not_repeat_the_result_of_a_command() {
+        let query = Query::parse("done=deleted&name=a");
+        assert_eq!(
+            (query.with("sort", "name"), query.with("page", "2")),
+            ("?name=a&sort=name".into(), "?name=a&page=2".into())
+        );
     }
 
     #[test]

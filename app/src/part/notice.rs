@@ -29,12 +29,14 @@ fn done_message(done: Done) -> (&'static str, &'static str, &'static str) {
         Done::Resumed => "Resumed.",
         Done::Sealed => "Sealed. The values are no longer shown, and are removed from earlier revisions.",
         Done::Confirmed => "Confirmed.",
-        Done::Executed => "Started. Its delivery is on its way.",
+        Done::Executed => "Started. Its run is below, with the state of its delivery.",
         Done::Replayed => "Queued again. This is the new delivery.",
+        Done::ReplayedChecked => "Queued again, each as a new delivery.",
         Done::Discarded => "Discarded.",
         Done::Triggered => "Triggered. The runs of its tasks are in Task Logs.",
         Done::Enabled => "Enabled.",
-        Done::Disabled => "Disabled. It can still be executed by hand.",
+        Done::Disabled => "Disabled.",
+        Done::DisabledTask => "Disabled. It can still be executed by hand.",
         Done::Posted => "Something has happened. See what came of it below.",
         Done::Unresolved => {
             let message = "Saved, but the name of its host does not resolve at the moment. Until it does, every attempt ends with the error dns.";

@@ -301,6 +301,22 @@ async fn links_to_the_rows_of_one_thing_filter_by_its_id() {
 }
 
 #[tokio::test]
+async fn result_of_a_command_is_true_of_the_page_that_shows_it() {
+    for (address, message, wrong) in [
+        ("/deliveries?done=replayed-checked", "Queued again, each as a new delivery.", "This is the new"),
+        ("/events?done=disabled", "Disabled.", "executed by hand"),
+        ("/tasks/1?done=disabled-task", "It can still be executed by hand.", "nothing else"),
+        ("/tasks/1?done=executed", "with the state of its delivery", "on its way"),
+    ] {
+        let shown = show(address, State::One, Some(Role::Admin), Posted::default()).await;
+        assert!(shown.body.contains(message) && !shown.body.contains(wrong), "{address}: {}", shown.body);
+    }
+    let shown = show("/tasks?done=deleted", State::Many, Some(Role::Admin), Posted::default()).await;
+    assert!(shown.body.contains("Deleted."), "{}", shown.body);
+    assert!(!shown.body.contains("done="), "a link says it again: {}", shown.body);
+}
+
+#[tokio::test]
 async fn filter_by_a_thing_stays_in_force_and_can_be_removed() {
     let address = "/deliveries?of_destination=7&status=error&page=2";
     let shown = show(address, State::Many, Some(Role::Admin), Posted::default()).await;

@@ -418,7 +418,10 @@ async fn command_on_checked_rows_returns_to_the_filters_and_the_page_of_the_list
         let response = server.post_form("/tasks/disable", &cookie, &fields).await;
         response.headers()["location"].to_str().expect("text").to_owned()
     };
-    assert_eq!(post("name=T%26&page=1&sort=-name&done=deleted").await, "/tasks?name=T%26&page=1&sort=-name&done=disabled");
+    assert_eq!(
+        post("name=T%26&page=1&sort=-name&done=deleted").await,
+        "/tasks?name=T%26&page=1&sort=-name&done=disabled"
+    );
     assert_eq!(post("").await, "/tasks?done=disabled");
     // What is posted is never more than pairs of the query.
     assert_eq!(post("//evil.example?a=b").await, "/tasks?%2F%2Fevil.example%3Fa=b&done=disabled");

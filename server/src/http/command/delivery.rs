@@ -9,7 +9,7 @@ use axum::response::Response;
 pub(super) async fn replay_checked(command: Command<Edit>) -> Response {
     let act =
         async |this: &Command<Edit>, id: String| this.backend().deliveries.replay(id, false, this.by()).await.map(drop);
-    selection::run(command, "Delivery", Done::Replayed, act).await
+    selection::run(command, "Delivery", Done::ReplayedChecked, act).await
 }
 
 pub(super) async fn discard_checked(command: Command<Edit>) -> Response {

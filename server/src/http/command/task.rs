@@ -36,7 +36,7 @@ pub(super) async fn enable(Path(id): Path<String>, command: Command<Edit>) -> Re
 
 pub(super) async fn disable(Path(id): Path<String>, command: Command<Edit>) -> Response {
     let act = async |this: &Command<Edit>| this.backend().tasks.set_enabled(vec![parse_id(&id, "task")?], false).await;
-    command.run_here(Done::Disabled, act).await
+    command.run_here(Done::DisabledTask, act).await
 }
 
 pub(super) async fn delete(Path(id): Path<String>, command: Command<Edit>) -> Response {

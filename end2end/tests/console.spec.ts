@@ -158,7 +158,7 @@ test('executing a task by hand sends its message and adds a run to the log', asy
   await open(page, hook, '/tasks/1');
   await expect(page.getByText('Never run')).toBeVisible();
   await command(page, 'Execute').click();
-  await expect(page.getByText('Started. Its delivery is on its way.')).toBeVisible();
+  await expect(page.getByText('Started. Its run is below, with the state of its delivery.')).toBeVisible();
   await waitForHydration(page);
   await expect.poll(() => hook.received().map((request) => request.body)).toEqual(['hello from "Tell"']);
   await expect(page.getByRole('main').getByText('Succeeded').first()).toBeVisible();
@@ -179,7 +179,7 @@ test('a paused webhook holds deliveries, and sends them when resumed', async ({ 
   await expect(page.getByText('Paused. New deliveries are held, none is dropped.')).toBeVisible();
   await open(page, hook, '/tasks/1');
   await command(page, 'Execute').click();
-  await expect(page.getByText('Started. Its delivery is on its way.')).toBeVisible();
+  await expect(page.getByText('Started. Its run is below, with the state of its delivery.')).toBeVisible();
   await open(page, hook, '/webhooks/1');
   await expect(page.getByText(/since .* 1 deliver(y|ies)/)).toBeVisible();
   await expect(page.getByRole('main').getByRole('link', { name: 'Held' })).toBeVisible();

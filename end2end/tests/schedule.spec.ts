@@ -64,6 +64,7 @@ test('a schedule is created, changed, triggered and deleted', async ({ page, hoo
   await triggers.getByRole('button', { name: 'Disable' }).click();
   await expect(triggers).toContainText('Disabled');
   await triggers.getByRole('button', { name: 'Delete' }).click();
+  await triggers.getByRole('dialog', { name: /^Delete the trigger of/ }).getByRole('button', { name: 'Delete' }).click();
   await expect(triggers).toContainText('No schedule starts it yet.');
 
   await open(page, hook, '/schedules');

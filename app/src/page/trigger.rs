@@ -4,6 +4,7 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::nowhere;
 use crate::part::icon::Icon;
+use crate::part::menu::bin;
 use crate::part::status::{Enabled, Time};
 use crate::part::typed_field::{required_select, switch, text};
 use crate::view::Choice;
@@ -68,12 +69,19 @@ fn commands(line: &TriggerLine, side: Side) -> AnyView {
         Side::Schedule => (&line.task, line.schedule_id.0),
         Side::Task => (&line.schedule, line.task_id.0),
     };
+    // The page that the command returns to.
+    let from = || {
+        view! {
+            <input type="hidden" name="from" value=side.as_str()/>
+            <input type="hidden" name="back" value=back/>
+        }
+        .into_any()
+    };
     let button = |icon: &'static str, verb: &'static str, path: &'static str| {
         let label = format!("{verb} the trigger of {other}");
         view! {
             <form method="post" action=format!("/triggers/{}/{path}", line.id)>
-                <input type="hidden" name="from" value=side.as_str()/>
-                <input type="hidden" name="back" value=back/>
+                {from()}
                 <button class="c-button c-button--plain c-button--icon c-button--s" type="submit" aria-label=label.clone() title=label>
                     <Icon name=icon/>
                 </button>
@@ -83,7 +91,13 @@ fn commands(line: &TriggerLine, side: Side) -> AnyView {
     };
     let switch =
         if line.is_enabled { button("pause", "Disable", "disable") } else { button("play", "Enable", "enable") };
-    view! { {switch} {button("bin", "Delete", "delete")} }.into_any()
+    let question = match side {
+        Side::Schedule => format!("Delete the trigger of {other}? The schedule does not start this task any more."),
+        Side::Task => format!("Delete the trigger of {other}? This schedule does not start the task any more."),
+    };
+    let (id, action) = (format!("delete-trigger-{}", line.id), format!("/triggers/{}/delete", line.id));
+    let bin = bin(id, &format!("the trigger of {other}"), question, action, Some(from()));
+    view! { {switch} {bin} }.into_any()
 }
 
 /// The form of a new trigger. If it is opened from a task or a schedule, it does not ask for that side.

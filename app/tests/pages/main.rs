@@ -317,6 +317,37 @@ async fn result_of_a_command_is_true_of_the_page_that_shows_it() {
 }
 
 #[tokio::test]
+async fn bin_asks_before_it_deletes() {
+    for (page, action, question) in [
+        (
+            "/tags",
+            "/tags/1/delete",
+            "Delete the tag Environment 1 - production? It is removed from the object that carries it.",
+        ),
+        ("/tags", "/tags/categories/1/delete", "Delete the category Environment 1 with its tag?"),
+        ("/types", "/types/backups/delete", "Delete the object type Backups with its event type?"),
+        ("/types", "/types/backups/failed/delete", "Delete the event type Failed of Backups?"),
+        ("/tasks/1", "/triggers/1/delete", "Delete the trigger of"),
+        ("/schedules/1", "/triggers/1/delete", "Delete the trigger of"),
+    ] {
+        let body = show(page, State::One, Some(Role::Admin), Posted::default()).await.body;
+        let (before, _) = body.split_once(&format!("action=\"{action}\"")).expect("a form");
+        let (_, dialog) = before.rsplit_once("role=\"dialog\"").expect("the form is in a dialog");
+        assert!(dialog.contains(question) && !dialog.contains("</section>"), "{page}: {dialog}");
+    }
+}
+
+#[tokio::test]
+async fn ids_are_unique_on_a_page_with_several_questions() {
+    for page in ["/tags", "/types", "/tasks/1", "/schedules/1"] {
+        let body = show(page, State::Many, Some(Role::Admin), Posted::default()).await.body;
+        let ids: Vec<_> = body.split(" id=\"").skip(1).filter_map(|part| part.split('"').next()).collect();
+        let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(unique.len(), ids.len(), "{page}: {ids:?}");
+    }
+}
+
+#[tokio::test]
 async fn filter_by_a_thing_stays_in_force_and_can_be_removed() {
     let address = "/deliveries?of_destination=7&status=error&page=2";
     let shown = show(address, State::Many, Some(Role::Admin), Posted::default()).await;

@@ -9,10 +9,7 @@ use super::Result;
 use app::view::{SEARCHED, SEARCHED_FURTHER};
 use model::number::to_i64;
 use model::time::Timestamp;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, Select,
-    Statement,
-};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryOrder, QuerySelect, Select, Statement};
 
 /// The largest difference of the ids of two deliveries whose ids and times may be in different orders, since two nodes
 /// made them.

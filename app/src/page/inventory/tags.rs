@@ -2,11 +2,11 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::inventory::delete;
 use crate::part::icon::Icon;
+use crate::part::menu::bin;
 use crate::part::table::counted_to;
 use crate::part::typed_field::{group_message, select, switch, text};
-use crate::view::inventory::{CategoryLine, TAGGED};
+use crate::view::inventory::{CategoryLine, TAGGED, TagLine};
 use leptos::prelude::*;
 use model::access::Permission;
 use model::catalog::Catalog;
@@ -43,18 +43,16 @@ fn card(category: &CategoryLine, catalog: &Catalog, may_edit: bool) -> AnyView {
             1 => "1 object".to_owned(),
             count => format!("{} objects", counted_to(TAGGED, count)),
         };
-        let label = format!("{} - {}", category.name, tag.name);
+        let bin = may_edit.then(|| delete_tag(category, tag));
         view! {
             <li class="l-row l-row--apart">
                 <span class="l-row"><Icon name="tag"/>{tag.name.clone()}</span>
-                <span class="l-row u-small u-muted">{objects}{may_edit.then(|| delete(format!("/tags/{}/delete", tag.id), &label))}</span>
+                <span class="l-row u-small u-muted">{objects}{bin}</span>
             </li>
         }
     });
     let tags = tags.collect_view();
-    let bin = may_edit.then(|| {
-        delete(format!("/tags/categories/{}/delete", category.id), &format!("the category {}", category.name))
-    });
+    let bin = may_edit.then(|| delete_category(category));
     let description = (!category.description.is_empty())
         .then(|| view! { <p class="c-card__body u-small">{category.description.clone()}</p> });
     view! {
@@ -68,6 +66,28 @@ fn card(category: &CategoryLine, catalog: &Catalog, may_edit: bool) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+fn delete_tag(category: &CategoryLine, tag: &TagLine) -> AnyView {
+    let label = format!("{} - {}", category.name, tag.name);
+    let objects = match tag.objects {
+        0 => "No object carries it.".to_owned(),
+        1 => "It is removed from the object that carries it.".to_owned(),
+        count => format!("It is removed from the {} objects that carry it.", counted_to(TAGGED, count)),
+    };
+    let question = format!("Delete the tag {label}? {objects}");
+    bin(format!("delete-tag-{}", tag.id), &label, question, format!("/tags/{}/delete", tag.id), None)
+}
+
+fn delete_category(category: &CategoryLine) -> AnyView {
+    let what = format!("the category {}", category.name);
+    let question = match category.tags.len() {
+        0 => format!("Delete {what}? It has no tags."),
+        1 => format!("Delete {what} with its tag? The tag is removed from all objects that carry it."),
+        count => format!("Delete {what} with its {count} tags? They are removed from all objects that carry them."),
+    };
+    let (id, action) = (format!("delete-category-{}", category.id), format!("/tags/categories/{}/delete", category.id));
+    bin(id, &what, question, action, None)
 }
 
 fn forms(asked: &Asked, categories: &[CategoryLine], catalog: &Catalog) -> AnyView {

@@ -2,14 +2,14 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::page::inventory::delete;
+use crate::part::menu::bin;
 use crate::part::status::Time;
 use crate::part::typed_field::{select, switch, text};
 use crate::query::encoded;
 use crate::view::inventory::UnknownLine;
 use leptos::prelude::*;
 use model::access::Permission;
-use model::catalog::{Catalog, ObjectType, is_built_in, is_built_in_event};
+use model::catalog::{Catalog, EventKind, ObjectType, is_built_in, is_built_in_event};
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let catalog = asked.backend.catalog.load().await?;
@@ -20,17 +20,14 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 }
 
 fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_administer: bool) -> AnyView {
-    let bin = |object_type: &ObjectType| {
-        (may_administer && !is_built_in(&object_type.id))
-            .then(|| delete(format!("/types/{}/delete", encoded(&object_type.id)), &object_type.plural))
-    };
+    let delete =
+        |object_type: &ObjectType| (may_administer && !is_built_in(&object_type.id)).then(|| delete_type(object_type));
     let (with_events, without): (Vec<_>, Vec<_>) =
         catalog.0.iter().partition(|object_type| !object_type.events.is_empty());
     let cards = with_events.into_iter().map(|object_type| {
         let events = object_type.events.iter().map(|event| {
-            let path = format!("/types/{}/{}/delete", encoded(&object_type.id), encoded(&event.id));
             let bin = (may_administer && !is_built_in_event(&object_type.id, &event.id))
-                .then(|| delete(path, &event.label));
+                .then(|| delete_event(object_type, event));
             view! {
                 <li class="l-row l-row--apart">
                     <span>{event.label.clone()}</span>
@@ -41,7 +38,7 @@ fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_admi
         let events = events.collect_view();
         view! {
             <section class="c-card" aria-label=object_type.plural.clone()>
-                <header class="c-card__head"><h2 class="c-card__title">{object_type.plural.clone()}</h2>{bin(object_type)}</header>
+                <header class="c-card__head"><h2 class="c-card__title">{object_type.plural.clone()}</h2>{delete(object_type)}</header>
                 <ul class="c-lines" role="list">{events}</ul>
             </section>
         }
@@ -52,7 +49,7 @@ fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_admi
             view! {
                 <li class="l-row l-row--apart">
                     <span>{object_type.plural.clone()}</span>
-                    <span class="l-row"><code class="u-muted">{object_type.id.clone()}</code>{bin(object_type)}</span>
+                    <span class="l-row"><code class="u-muted">{object_type.id.clone()}</code>{delete(object_type)}</span>
                 </li>
             }
         });
@@ -67,6 +64,24 @@ fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_admi
     let unknown = unknown_card(unknown, may_administer);
     let forms = may_administer.then(|| forms(asked, catalog));
     view! { <div class="l-split l-split--form"><div class="l-stack">{unknown}<div class="l-columns">{cards} {rest}</div></div><div class="l-stack">{forms}</div></div> }.into_any()
+}
+
+fn delete_type(object_type: &ObjectType) -> AnyView {
+    let ObjectType { id, plural, events, .. } = object_type;
+    let with = match events.len() {
+        0 => String::new(),
+        1 => " with its event type".to_owned(),
+        count => format!(" with its {count} event types"),
+    };
+    let question = format!("Delete the object type {plural}{with}? Its objects and past occurrences stay.");
+    bin(format!("delete-type-{id}"), plural, question, format!("/types/{}/delete", encoded(id)), None)
+}
+
+fn delete_event(object_type: &ObjectType, event: &EventKind) -> AnyView {
+    let ObjectType { id, plural, .. } = object_type;
+    let question = format!("Delete the event type {} of {plural}? Its past occurrences stay.", event.label);
+    let action = format!("/types/{}/{}/delete", encoded(id), encoded(&event.id));
+    bin(format!("delete-event-{id}.{}", event.id), &event.label, question, action, None)
 }
 
 fn unknown_card(unknown: Vec<UnknownLine>, may_administer: bool) -> Option<AnyView> {

@@ -75,7 +75,7 @@ test('an event about one object does not fire for others', async ({ page, hook }
 test('a viewer sees forms read-only and gets 403 for new ones', async ({ page, hook }) => {
   await signIn(page, hook, 'victor');
   await expect(page.getByRole('link', { name: 'New Webhook' })).toHaveCount(0);
-  for (const kind of ['webhooks', 'tasks', 'events', 'schedules', 'triggers']) {
+  for (const kind of ['webhooks', 'tasks', 'events', 'schedules', 'triggers', 'objects']) {
     const response = await page.goto(`${hook.url}/${kind}/new`);
     expect(response?.status()).toBe(403);
     await expect(page.getByText('reads everything and changes nothing')).toBeVisible();

@@ -16,10 +16,10 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let board = asked.backend.deliveries.dashboard().await?;
     let demo = board.is_demo && asked.may(Permission::Edit);
     let commands = demo.then(|| menu(vec![post("occurrence", "Make something happen", "/demo".to_owned(), false)]));
-    Ok(Page::new("Tasks Dashboard", content(&board)).with_commands(commands).live_if(true))
+    Ok(Page::new("Tasks Dashboard", content(&board, asked.may(Permission::Edit))).with_commands(commands).live_if(true))
 }
 
-fn content(board: &Dashboard) -> AnyView {
+fn content(board: &Dashboard, may_edit: bool) -> AnyView {
     let (tasks, events, schedules) = (board.tasks, board.events, board.schedules);
     let on_off =
         |Counts { all, enabled }: Counts| vec![format!("{enabled} enabled"), format!("{} disabled", all - enabled)];
@@ -43,13 +43,13 @@ fn content(board: &Dashboard) -> AnyView {
     };
     let failures = failures(board.failures.clone());
     let recent = if board.recent.is_empty() {
-        view! {
-            <p class="c-card__body u-muted">
-                "Nothing has been sent yet. Create a "<a href="/webhooks/new">"webhook"</a>", a "<a href="/tasks/new">"task"</a>
-                " and an "<a href="/events/new">"event"</a>"; then post occurrences to "<code>"/api/v1/events"</code>"."
-            </p>
-        }
-        .into_any()
+        let first = may_edit.then(|| {
+            view! {
+                " Create a "<a href="/webhooks/new">"webhook"</a>", a "<a href="/tasks/new">"task"</a>" and an "
+                <a href="/events/new">"event"</a>"; then post occurrences to "<code>"/api/v1/events"</code>"."
+            }
+        });
+        view! { <p class="c-card__body u-muted">"Nothing has been sent yet."{first}</p> }.into_any()
     } else {
         short_table("Recent deliveries", board.recent.clone())
     };

@@ -96,9 +96,9 @@ fn dialog(id: String, question: String, confirm: AnyView) -> AnyView {
     let title = format!("{id}-title");
     view! {
         <div class="c-dialog" id=id.clone() popover="auto" role="dialog" aria-labelledby=title.clone()>
-            <div class="c-dialog__body"><h2 id=title>{question}</h2></div>
+            <div class="c-dialog__body"><h2 id=title.clone()>{question}</h2></div>
             <div class="c-dialog__foot">
-                <button class="c-button" type="button" popovertarget=id popovertargetaction="hide">"Cancel"</button>
+                <button class="c-button" type="button" popovertarget=id.clone() popovertargetaction="hide">"Cancel"</button>
                 {confirm}
             </div>
         </div>

@@ -75,8 +75,8 @@ pub(crate) fn Empty(
     icon: &'static str,
     /// One sentence about the list's future rows.
     text: &'static str,
-    /// The path of the form for the first row, and the button's label.
-    #[prop(optional)]
+    /// The path of the form for the first row, and the button's label, for people who may create one.
+    #[prop(optional_no_strip)]
     new: Option<(&'static str, &'static str)>,
 ) -> impl IntoView {
     let button = new.map(|(href, label)| {

@@ -62,6 +62,7 @@ const READ_ONLY: &[&str] = &[
     "/smtp/edit",
     "/smtp/test",
     "/tasks/new",
+    "/tasks/{id}",
     "/tasks/{id}/edit",
     "/events/new",
     "/events/{id}",
@@ -70,7 +71,12 @@ const READ_ONLY: &[&str] = &[
     "/schedules/{id}/edit",
     "/triggers/new",
     "/time-zone",
+    "/objects/new",
+    "/objects/{id}",
 ];
+
+/// The forms that are islands. A viewer sees them read-only.
+const ISLANDS: &[&str] = &["/webhooks/{id}/edit", "/tasks/{id}/edit", "/events/{id}", "/schedules/{id}/edit"];
 
 fn group_of(path: &str) -> &'static str {
     let segment = path.split('/').nth(1).unwrap_or_default();
@@ -364,6 +370,21 @@ async fn filter_by_a_thing_stays_in_force_and_can_be_removed() {
     }
     let shown = show("/runs?of_task=7", State::Empty, Some(Role::Admin), Posted::default()).await;
     assert!(shown.body.contains("Nothing matches these filters."), "{}", shown.body);
+}
+
+#[tokio::test]
+async fn viewer_is_offered_no_form_and_no_new_thing() {
+    for path in PATHS.iter().filter(|path| !ALONE.contains(&path.as_str()) && !ISLANDS.contains(&path.as_str())) {
+        for state in [State::Empty, State::One] {
+            let body = show(&address(path), state, Some(Role::Viewer), Posted::default()).await.body;
+            let main = between(&body, "<main", "</main>");
+            // A list has its form for checked rows, which a viewer cannot check.
+            let forms =
+                main.matches("method=\"post\"").count() - main.matches("method=\"post\" id=\"selection\"").count();
+            assert_eq!(forms, 0, "{path}: {main}");
+            assert!(!main.contains("/new\"") && !main.contains("/new?"), "{path}: {main}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             <Empty
                 icon="event"
                 text="An event says when to start a task: what happened, and to which object or tag."
-                new=("/events/new", "New Event")
+                new=may_edit.then_some(("/events/new", "New Event"))
             />
         }
         .into_any(),

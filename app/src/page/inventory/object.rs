@@ -2,9 +2,11 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
+use crate::page::nowhere;
 use crate::part::typed_field::{foot, group_message, revision, select, switch, text};
 use crate::view::inventory::{CategoryLine, ObjectLine};
 use leptos::prelude::*;
+use model::access::Permission;
 use model::catalog::is_internal;
 use model::id::TagId;
 use model::object;
@@ -12,12 +14,18 @@ use model::text::shown;
 
 /// A new object.
 pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
+    if !asked.may(Permission::Edit) {
+        return Ok(nowhere::read_only("New Object").below("/objects", "Objects"));
+    }
     form_page(&asked, None).await
 }
 
 /// A stored object.
 pub(crate) async fn edit(asked: Asked) -> Result<Page, AppError> {
     let stored = asked.backend.inventory.load_object(asked.id("object")?).await?;
+    if !asked.may(Permission::Edit) {
+        return Ok(Page::new(shown(&stored.name), facts(stored)).below("/objects", "Objects"));
+    }
     form_page(&asked, Some(stored)).await
 }
 
@@ -32,6 +40,26 @@ async fn form_page(asked: &Asked, stored: Option<ObjectLine>) -> Result<Page, Ap
     let categories = asked.backend.inventory.list_categories().await?;
     let title = stored.as_ref().map_or_else(|| "New Object".to_owned(), |object| shown(&object.name));
     Ok(Page::new(title, form(asked, stored.as_ref(), types, &categories)).below("/objects", "Objects"))
+}
+
+/// Renders an object for people who may not change it.
+fn facts(object: ObjectLine) -> AnyView {
+    let tags = object.tags.into_iter().map(|tag| tag.label).collect::<Vec<_>>().join(", ");
+    let fact = |name: &'static str, value: String| {
+        (!value.is_empty()).then(|| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })
+    };
+    view! {
+        <section class="c-card l-narrow" aria-labelledby="object">
+            <header class="c-card__head"><h2 class="c-card__title" id="object">"Object"</h2></header>
+            <div class="c-card__body">
+                <dl class="c-facts">
+                    {fact("Type", object.type_label)} {fact("Name", shown(&object.name))}
+                    {fact("Id", shown(&object.external_id))} {fact("Tags", tags)}
+                </dl>
+            </div>
+        </section>
+    }
+    .into_any()
 }
 
 fn form(

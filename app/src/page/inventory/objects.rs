@@ -44,7 +44,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             <Empty
                 icon="object"
                 text="An object appears here when an occurrence names it, an inventory contains it, or a person adds it."
-                new=("/objects/new", "New Object")
+                new=may_edit.then_some(("/objects/new", "New Object"))
             />
         }
         .into_any(),

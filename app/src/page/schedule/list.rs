@@ -40,7 +40,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             <Empty
                 icon="schedule"
                 text="A schedule says when to start tasks by the clock: every hour, on weekdays, on the last day of the month."
-                new=("/schedules/new", "New Schedule")
+                new=may_edit.then_some(("/schedules/new", "New Schedule"))
             />
         }
         .into_any(),

@@ -61,7 +61,7 @@ fn commands(detail: &MailerDetail, may_edit: bool, may_administer: bool) -> AnyV
 fn content(detail: MailerDetail, may_edit: bool) -> AnyView {
     let holds = holds("/smtp", detail.revision, &detail.state, may_edit);
     let (word, class) = state_word(detail.state.paused.is_some(), detail.state.failing.is_some());
-    let tasks = tasks(&detail);
+    let tasks = tasks(&detail, may_edit);
     let deliveries = if detail.deliveries.is_empty() {
         view! { <p class="c-card__body u-muted">"No e-mail has been sent yet."</p> }.into_any()
     } else {
@@ -112,10 +112,10 @@ fn content(detail: MailerDetail, may_edit: bool) -> AnyView {
     .into_any()
 }
 
-fn tasks(detail: &MailerDetail) -> AnyView {
+fn tasks(detail: &MailerDetail, may_edit: bool) -> AnyView {
     if detail.tasks.is_empty() {
-        return view! { <p class="c-card__body u-muted">"No task sends an e-mail yet. "<a href="/tasks/new">"New Task"</a></p> }
-            .into_any();
+        let new = may_edit.then(|| view! { " "<a href="/tasks/new">"New Task"</a> });
+        return view! { <p class="c-card__body u-muted">"No task sends an e-mail yet."{new}</p> }.into_any();
     }
     let tasks = detail.tasks.iter().map(|task| {
         view! {

@@ -36,7 +36,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             <Empty
                 icon="task"
                 text="A task says what to do: which message to send, through a webhook or by e-mail."
-                new=("/tasks/new", "New Task")
+                new=may_edit.then_some(("/tasks/new", "New Task"))
             />
         }
         .into_any(),

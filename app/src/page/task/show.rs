@@ -52,7 +52,12 @@ fn commands(detail: &TaskDetail) -> AnyView {
 fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
     let notes = notes(&detail);
     let events = detail.events.len();
-    let new_event = format!("/events/new?task={}", detail.id);
+    let new = |path: &'static str, label: &'static str| {
+        may_edit.then(|| view! { <a href=format!("{path}?task={}", detail.id)>{label}</a> })
+    };
+    let (new_event, new_trigger) = (new("/events/new", "New"), new("/triggers/new", "New"));
+    let (first_event, first_trigger) =
+        (new("/events/new", "New Task Event"), new("/triggers/new", "New Schedule Trigger"));
     let last = detail.runs.first().cloned();
     let last = match last {
         Some(run) => view! { {run_status(run.status)}" "<Time when=run.started/> }.into_any(),
@@ -67,18 +72,13 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
         }
     });
     let triggers = if events == 0 {
-        let new_event = new_event.clone();
-        view! { <p class="c-card__body u-muted">"No event starts it yet. "<a href=new_event>"New Task Event"</a></p> }
-            .into_any()
+        view! { <p class="c-card__body u-muted">"No event starts it yet. "{first_event}</p> }.into_any()
     } else {
         view! { <ul class="c-lines" role="list">{event_lines.collect_view()}</ul> }.into_any()
     };
     let schedules = detail.schedules.len();
-    let new_trigger = format!("/triggers/new?task={}", detail.id);
     let schedule_triggers = if schedules == 0 {
-        let new_trigger = new_trigger.clone();
-        view! { <p class="c-card__body u-muted">"No schedule starts it yet. "<a href=new_trigger>"New Schedule Trigger"</a></p> }
-            .into_any()
+        view! { <p class="c-card__body u-muted">"No schedule starts it yet. "{first_trigger}</p> }.into_any()
     } else {
         lines(detail.schedules, Side::Task, may_edit)
     };
@@ -101,12 +101,12 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href="#triggers">"Event Triggers"</a><Icon name="event"/></h2>
                     <p class="c-count__number">{events}</p>
-                    <p class="u-small"><a href=new_event>"New"</a></p>
+                    <p class="u-small">{new_event}</p>
                 </article>
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href="#schedules">"Schedule Triggers"</a><Icon name="schedule"/></h2>
                     <p class="c-count__number">{schedules}</p>
-                    <p class="u-small"><a href=new_trigger>"New"</a></p>
+                    <p class="u-small">{new_trigger}</p>
                 </article>
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href=all_runs>"Runs"</a><Icon name="log"/></h2>

@@ -48,7 +48,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
             <Empty
                 icon="webhook"
                 text="A webhook says where a message goes and how: URL, authorization, headers, timeout and retries."
-                new=("/webhooks/new", "New Webhook")
+                new=may_edit.then_some(("/webhooks/new", "New Webhook"))
             />
         }
         .into_any(),

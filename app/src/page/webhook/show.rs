@@ -71,7 +71,8 @@ fn content(detail: WebhookDetail, may_edit: bool) -> AnyView {
     });
     let tasks = tasks.collect::<Vec<_>>();
     let tasks = if tasks.is_empty() {
-        view! { <p class="c-card__body u-muted">"No task sends through it yet. "<a href="/tasks/new">"New Task"</a></p> }.into_any()
+        let new = may_edit.then(|| view! { " "<a href="/tasks/new">"New Task"</a> });
+        view! { <p class="c-card__body u-muted">"No task sends through it yet."{new}</p> }.into_any()
     } else {
         view! { <ul class="c-lines" role="list">{tasks.into_iter().collect_view()}</ul> }.into_any()
     };

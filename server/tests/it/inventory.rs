@@ -271,7 +271,7 @@ async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Post
     let late = late.expect_err("somebody else has changed the object");
     let versions: Vec<_> = late.versions.iter().map(|one| (one.field.as_str(), one.saved.as_str())).collect();
     let saved = object::revision("web-02", Some("a"), false, &tags);
-    assert_eq!(versions, [("revision", saved.as_str()), ("name", "web-02")], "{}", late.message);
+    assert_eq!(versions, [("revision", saved.as_str()), ("Name", "web-02")], "{}", late.message);
     for (type_id, field) in [("certificates", "tags"), ("alarms", "type_id")] {
         let other = ObjectDraft { type_id: type_id.into(), ..draft.clone() };
         let refused = inventory.save_object(None, other).await.expect_err("refused");

@@ -65,7 +65,7 @@ impl Services {
     }
 }
 
-/// Returns the refusal of an outdated form. Both versions show task, object and tag by name instead of by id.
+/// Returns the refusal of an outdated form. Both versions show event, task, object and tag by name instead of by id.
 pub(super) async fn stale_event(
     db: &impl ConnectionTrait,
     typed: EventDraft,
@@ -73,7 +73,11 @@ pub(super) async fn stale_event(
 ) -> Result<AppError, AppError> {
     let mut drafts = [typed, EventDraft::of(&saved.event, saved.revision)];
     let tags = tag::list(db).await?;
+    let catalog = catalog::load(db).await?;
     for draft in &mut drafts {
+        if let Some((type_id, event_id)) = draft.event.rsplit_once('.') {
+            draft.event = format!("{}: {}", catalog.type_label(type_id), catalog.event_label(type_id, event_id));
+        }
         if let Ok(id) = draft.task.parse()
             && let Some(row) = task::find(db, TaskId(id)).await?
         {

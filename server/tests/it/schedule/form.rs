@@ -133,7 +133,7 @@ async fn saving_a_schedule_plans_its_next_run_anew(#[values(Sqlite, Postgres)] d
     assert_eq!(due(&server, id).await, Some(at("2025-10-16T16:00:00Z")), "the run that is due still starts");
     let error = schedules.save(Some(id), opened).await.expect_err("another person has saved it");
     assert_eq!(error.code, Code::Conflict);
-    assert!(error.versions.iter().any(|versions| versions.field == "unit"), "{error:?}");
+    assert!(error.versions.iter().any(|versions| versions.field == "Unit"), "{error:?}");
 }
 
 #[rstest]

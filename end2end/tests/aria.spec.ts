@@ -38,7 +38,7 @@ test('dashboard, forms, deliveries and an occurrence match their aria snapshots'
             - text: .
         - listitem:
           - text: "2"
-          - heading "1 of 1 events fired" [level=3]
+          - heading "1 of 1 event fired" [level=3]
           - list:
             - listitem:
               - link "Any":

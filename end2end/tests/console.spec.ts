@@ -181,7 +181,7 @@ test('a paused webhook holds deliveries, and sends them when resumed', async ({ 
   await command(page, 'Execute').click();
   await expect(page.getByText('Started. Its run is below, with the state of its delivery.')).toBeVisible();
   await open(page, hook, '/webhooks/1');
-  await expect(page.getByText(/since .* 1 deliver(y|ies)/)).toBeVisible();
+  await expect(page.getByText(/since .* 1 delivery is held/)).toBeVisible();
   await expect(page.getByRole('main').getByRole('link', { name: 'Held' })).toBeVisible();
   expect(hook.received()).toEqual([]);
   await page.getByLabel('Which held deliveries go on').selectOption('Send all of them');

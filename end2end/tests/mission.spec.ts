@@ -64,7 +64,7 @@ async function seeOutcome(page: Page, hook: Console, other: string) {
   expect(hook.received().length).toBe(1);
   await open(page, hook, `/occurrences/${other}`);
   await seeTitle(page, 'Power On: web-02');
-  await expect(page.getByText('0 of 1 events fired')).toBeVisible();
+  await expect(page.getByText('0 of 1 event fired')).toBeVisible();
   await expect(page.getByText('did not carry the tag')).toBeVisible();
 }
 

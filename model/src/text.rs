@@ -115,6 +115,11 @@ pub fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// Returns the word for a number of things: `one` for 1, else `many`.
+pub fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}
+
 /// Refuses NUL, which PostgreSQL cannot store in a text column.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use crate::part::icon::Icon;
 use crate::part::status::{StatusWord, Time};
 use crate::view::occurrence::{Considered, Why};
 use leptos::prelude::*;
+use model::text::plural;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let why = asked.backend.occurrences.why(asked.id("occurrence")?).await?;
@@ -21,7 +22,7 @@ fn content(why: Why) -> AnyView {
     let all = why.considered.len();
     let heading = match all {
         0 => "No event is about this".to_owned(),
-        _ => format!("{fired} of {all} events fired"),
+        _ => format!("{fired} of {all} {} fired", plural(all as u64, "event", "events")),
     };
     let nothing = (all == 0).then(|| {
         let text = if why.is_known {
@@ -51,7 +52,11 @@ fn content(why: Why) -> AnyView {
     let rules = (all > 0).then(|| view! { <ul class="c-lines c-lines--box" role="list">{rules}</ul> });
     let sign = if fired > 0 { "c-sign c-sign--ok" } else { "c-sign" };
     let repeats = (why.repeats > 0).then(|| {
-        view! { <p class="u-small u-muted">{format!("Repeated {} times since; repeats get the first response and start nothing.", why.repeats)}</p> }
+        let times = match why.repeats {
+            1 => "once".to_owned(),
+            count => format!("{count} times"),
+        };
+        view! { <p class="u-small u-muted">{format!("Repeated {times} since; repeats get the first response and start nothing.")}</p> }
     });
     let fact = |name: &'static str, value: Option<String>| {
         value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })

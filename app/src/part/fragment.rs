@@ -13,6 +13,7 @@ use crate::view::event::{EventMatches, MatchedOccurrence};
 use crate::view::schedule::SchedulePreview;
 use leptos::prelude::*;
 use model::field_error::{FieldError, FieldErrors};
+use model::text::plural;
 
 /// Renders a view as HTML.
 fn html(view: impl FnOnce() -> AnyView) -> String {
@@ -23,8 +24,11 @@ fn html(view: impl FnOnce() -> AnyView) -> String {
 /// Renders the matches of an unsaved event.
 pub(crate) fn matches(found: EventMatches) -> String {
     html(move || {
-        let plural = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
-        let objects = found.objects.map(|count| view! { "Matches "<strong>{plural(count, "object")}</strong>" now; " });
+        let objects = found.objects.map(|count| {
+            let objects = format!("{count} {}", plural(count, "object", "objects"));
+            view! { "Matches "<strong>{objects}</strong>" now; " }
+        });
+        let occurrences = plural(found.occurrences.into(), "occurrence", "occurrences");
         let newest = found
             .newest
             .into_iter()
@@ -40,7 +44,7 @@ pub(crate) fn matches(found: EventMatches) -> String {
             .collect_view();
         view! {
             <p class="c-card__body">
-                {objects}<strong>{plural(found.occurrences.into(), "occurrence")}</strong>
+                {objects}<strong>{found.occurrences}" "{occurrences}</strong>
                 " in the last 7 days would have fired this."
             </p>
             <ul class="c-lines" role="list">{newest}</ul>

@@ -13,7 +13,7 @@ use crate::view::{COUNTED, PAGE_ROWS, SEARCHED, SEARCHED_FURTHER};
 pub(crate) use chips::Of;
 use leptos::prelude::*;
 use model::number::to_usize;
-use model::text::folded;
+use model::text::{folded, plural};
 pub(crate) use row::{Cell, Column, Filter, Narrow, Row, short};
 use row::{body_row, filter_head, sort_head};
 
@@ -172,7 +172,7 @@ impl Table<'_> {
     }
 
     fn heading(&self, total: u64) -> AnyView {
-        let noun = if total == 1 { self.noun.0 } else { self.noun.1 };
+        let noun = plural(total, self.noun.0, self.noun.1);
         let live = self.is_live().then(|| view! { <span class="c-live" role="status" data-live="">"Live"</span> });
         view! {
             <header class="c-card__head">

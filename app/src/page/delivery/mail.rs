@@ -5,7 +5,7 @@ use crate::part::table::grouped;
 use crate::view::delivery::{DeliveryDetail, Mail};
 use leptos::prelude::*;
 use model::email::{Recipient, RecipientState};
-use model::text::{shown, visible};
+use model::text::{plural, shown, visible};
 
 /// The number of recipients above the fold.
 const SHOWN: usize = 10;
@@ -24,7 +24,8 @@ pub(super) fn envelope(detail: &DeliveryDetail, mail: &Mail) -> AnyView {
         view! { <ul class="c-lines" role="list">{recipients.into_iter().map(line).collect_view()}</ul> }
     };
     let rest = (!rest.is_empty()).then(|| {
-        let summary = format!("{} more recipients", grouped(rest.len() as u64));
+        let count = rest.len() as u64;
+        let summary = format!("{} more {}", grouped(count), plural(count, "recipient", "recipients"));
         view! { <details class="c-details"><summary><Icon name="chevron"/>{summary}</summary>{list(rest)}</details> }
     });
     let sender = mail.sender.clone().map(|sender| {
@@ -54,8 +55,9 @@ fn counts(recipients: &[Recipient]) -> String {
     ];
     let parts =
         parts.into_iter().filter(|part| part.0 > 0).map(|(count, word)| format!("{} {word}", grouped(count as u64)));
-    let noun = if recipients.len() == 1 { "recipient" } else { "recipients" };
-    format!("{} {noun}: {}", grouped(recipients.len() as u64), parts.collect::<Vec<_>>().join(", "))
+    let count = recipients.len() as u64;
+    let noun = plural(count, "recipient", "recipients");
+    format!("{} {noun}: {}", grouped(count), parts.collect::<Vec<_>>().join(", "))
 }
 
 fn line(recipient: &Recipient) -> AnyView {

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use model::access::Permission;
 use model::delivery::Status;
 use model::destination::Kind;
+use model::text::plural;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.deliveries.detail(asked.id("delivery")?).await?;
@@ -285,7 +286,8 @@ fn response(detail: &DeliveryDetail) -> AnyView {
         Kind::Webhook => "Response",
         Kind::Mailer => "Dialogue",
     };
-    let note = format!("attempt {}, {} bytes", attempt.number, attempt.response_bytes);
+    let bytes = plural(attempt.response_bytes as u64, "byte", "bytes");
+    let note = format!("attempt {}, {} {bytes}", attempt.number, attempt.response_bytes);
     let text = match (detail.line.destination.kind, attempt.status_code) {
         (Kind::Mailer, _) if attempt.response_body.is_empty() => "No connection.".into_any(),
         (Kind::Mailer, _) => attempt.response_body.clone().into_any(),

@@ -7,7 +7,7 @@ use crate::view::task::{Previewed, PreviewedEmail};
 use leptos::prelude::*;
 use model::email::{Mailbox, list_text, one_line};
 use model::preview::{Preview, Problem};
-use model::text::visible;
+use model::text::{plural, visible};
 use std::ops::Range;
 
 /// The number of addresses of a list that are shown.
@@ -90,7 +90,8 @@ fn shortened(list: &[Mailbox]) -> String {
 }
 
 fn counts(bytes: usize, values: usize) -> String {
-    format!("{bytes} bytes, {values} values filled in.")
+    let (byte, value) = (plural(bytes as u64, "byte", "bytes"), plural(values as u64, "value", "values"));
+    format!("{bytes} {byte}, {values} {value} filled in.")
 }
 
 /// Renders a text with its values marked. `write` changes each part of the text.

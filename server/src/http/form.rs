@@ -3,8 +3,8 @@
 
 use super::{Http, page};
 use app::error::AppError;
+use app::query::Query;
 use app::session::Viewer;
-use app::view::webhook::SavedWebhook;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
@@ -50,7 +50,9 @@ where
 
 async fn save_webhook(http: Http, id: Option<WebhookId>, parts: Parts, typed: Typed<WebhookDraft>) -> Response {
     let webhooks = http.services.backend().webhooks;
-    let work = async move |draft| webhooks.save(id, draft).await.map(SavedWebhook::path);
+    // Only a new webhook is made for a task.
+    let query = Query::parse(parts.uri.query().filter(|_| id.is_none()).unwrap_or_default());
+    let work = async move |draft| webhooks.save(id, draft).await.map(|saved| saved.path_from(&query));
     save(http, parts, typed, work, WebhookDraft::without_secrets).await
 }
 

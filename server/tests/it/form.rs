@@ -28,6 +28,26 @@ async fn saved_form_redirects_to_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_made_for_a_task_leads_back_to_the_task_form_without_wasm() {
+    let (server, cookie) = server().await;
+    for (index, (of, path)) in [
+        ("/tasks/new", "/tasks/new?object=1"),
+        ("/tasks/7/edit", "/tasks/7/edit?object=2"),
+        ("/webhooks", "/webhooks/3"),
+        ("//evil.example", "/webhooks/4"),
+        ("/tasks/%0D%0Ax", "/webhooks/5"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("w {index}");
+        let fields = [("name", name.as_str()), ("url", "https://10.1.2.3/")];
+        let response = server.post_form(&format!("/webhooks/new?for={of}"), &cookie, &fields).await;
+        assert_eq!((response.status().as_u16(), response.headers()["location"].as_bytes()), (303, path.as_bytes()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn note_at_its_limit_posted_with_crlf_is_stored_with_lf() {
     let (server, cookie) = server().await;
     let note = format!("{}\r\n{}", "x".repeat(249), "x".repeat(250));

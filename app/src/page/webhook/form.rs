@@ -4,6 +4,7 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::island::webhook_form::WebhookForm;
 use crate::page::nowhere;
+use crate::view::webhook::task_form;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::id::WebhookId;
@@ -14,7 +15,7 @@ pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
     if !asked.may(Permission::Edit) {
         return Ok(nowhere::read_only(title).below("/webhooks", "Webhooks"));
     }
-    let back = Some(asked.query.value("for").to_owned()).filter(|path| path.starts_with("/tasks/"));
+    let back = task_form(&asked.query);
     let (refused, may_test) = (asked.refused(), asked.may(Permission::Administer));
     let form = view! { <WebhookForm id=None stored=None refused=refused may_save=true may_test=may_test back=back/> };
     Ok(Page::form(title, form).below("/webhooks", "Webhooks"))

@@ -127,10 +127,13 @@ draft! {
     }
 }
 
+/// The message of a new task, and of a test.
+pub const MESSAGE: &str = r#"{"text": "Webhook"}"#;
+
 impl TaskDraft {
     /// Returns a new task as the empty form shows it.
     pub fn new_form() -> Self {
-        Self { enabled: "true".into(), message: "{\"text\": \"Webhook\"}".into(), ..Self::default() }
+        Self { enabled: "true".into(), message: MESSAGE.into(), ..Self::default() }
     }
 
     /// Returns the draft of a stored task, as its form shows it.

@@ -32,11 +32,11 @@ fn columns(catalog: &Catalog) -> Vec<Column> {
             ..Column::text("status", "Status", "w-status", Narrow::Start)
         }),
         Column { filter: Filter::choice(SINCE), ..Column::text("time", "Time", "w-time", Narrow::End) },
-        fixed(Column::text("destination", "Destination", "w-15", Narrow::Start)),
+        fixed(Column::text("destination", "Destination", "w-13", Narrow::Start)),
         fixed(Column { is_minor: true, ..Column::text("task", "Task", "w-13", Narrow::Gone) }),
         fixed(Column { filter: Filter::Choice(events), ..Column::text("event", "Event", "w-10", Narrow::End) }),
         fixed(Column::text("object", "Object", "w-10", Narrow::Start)),
-        Column::number("attempts", "Tries", "w-short", Narrow::Gone),
+        Column::number("attempts", "Attempts", "w-time", Narrow::Gone),
         fixed(Column::text("result", "Result", "", Narrow::Wide)),
         Column::number("duration", "Duration", "w-time", Narrow::End),
         fixed(Column { filter: Filter::None, is_minor: true, ..Column::text("next", "Next", "w-time", Narrow::End) }),
@@ -101,12 +101,12 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
 fn row(line: DeliveryLine) -> Row {
     let took = line.duration_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms"));
     let task = Cell::text(line.task.clone());
-    let tries = Cell::number(line.attempts.into(), line.attempts.to_string());
+    let attempts = Cell::number(line.attempts.into(), line.attempts.to_string());
     let took = Cell::number(line.duration_ms.unwrap_or_default().into(), took);
     let next = line.next.clone().map_or_else(|| Cell::text("–"), Cell::time);
     let Row { id, label, mut cells } = short_row(line);
     cells.insert(3, task);
-    cells.insert(6, tries);
+    cells.insert(6, attempts);
     cells.extend([took, next]);
     Row { id, label, cells }
 }

@@ -27,7 +27,7 @@ fn commands(detail: &WebhookDetail) -> AnyView {
     if detail.state.paused.is_none() {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
-    items.push(go("delivery", "Send test", format!("{path}/test")));
+    items.push(go("delivery", "Send test…", format!("{path}/test")));
     items.push(go("log", "Its deliveries", format!("/deliveries?of_destination={}", detail.id)));
     items.push(confirmed(
         "bin",

@@ -8,9 +8,7 @@ use crate::part::icon::Icon;
 use leptos::prelude::*;
 use model::access::Permission;
 use model::id::WebhookId;
-
-/// The message that the form starts with.
-const MESSAGE: &str = r#"{"text": "Webhook"}"#;
+use model::task::MESSAGE;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let id: WebhookId = asked.id("webhook")?;

@@ -85,7 +85,10 @@ impl Table<'_> {
         let check_all = self.is_selectable.then(|| {
             view! {
                 <th scope="col">
-                    <input type="checkbox" aria-label="Select all on this page" data-check-all=""/>
+                    <label class="c-check-all">
+                        <input type="checkbox" aria-label="Select all on this page" data-check-all=""/>
+                        <span>"Select all"</span>
+                    </label>
                 </th>
             }
         });

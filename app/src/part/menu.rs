@@ -60,7 +60,7 @@ pub(crate) fn confirmed(
                 <Icon name=icon/>
                 {label}
             </button>
-            {dialog("confirm".to_owned(), question, confirm)}
+            {dialog("confirm", question, confirm)}
         </li>
     }
     .into_any()
@@ -86,14 +86,14 @@ pub(crate) fn bin(id: String, what: &str, question: String, action: String, hidd
         >
             <Icon name="bin"/>
         </button>
-        {dialog(id, question, confirm.into_any())}
+        {dialog(&id, question, confirm.into_any())}
     }
     .into_any()
 }
 
 /// Renders a question as a popover with this id. `confirm` is the button that says yes.
-fn dialog(id: String, question: String, confirm: AnyView) -> AnyView {
-    let title = format!("{id}-title");
+fn dialog(id: &str, question: String, confirm: AnyView) -> AnyView {
+    let (id, title) = (id.to_owned(), format!("{id}-title"));
     view! {
         <div class="c-dialog" id=id.clone() popover="auto" role="dialog" aria-labelledby=title.clone()>
             <div class="c-dialog__body"><h2 id=title.clone()>{question}</h2></div>

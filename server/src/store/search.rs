@@ -138,8 +138,8 @@ fn contains(backend: DbBackend, which: &str, text: &str) -> SimpleExpr {
 /// the index of both columns. For an equality PostgreSQL may walk through all rows to find a few.
 fn belongs<C: ColumnTrait>((column, of): (C, i64), id: C, window: Window) -> Condition {
     use sea_orm::ExprTrait;
-    let row = || Expr::tuple([Expr::col(column).into(), Expr::col(id).into()]);
-    let limit = |id: i64| Expr::tuple([Expr::val(of).into(), Expr::val(id).into()]);
+    let row = || Expr::tuple([Expr::col(column), Expr::col(id)]);
+    let limit = |id: i64| Expr::tuple([Expr::val(of), Expr::val(id)]);
     Condition::all().add(row().gte(limit(window.low))).add(row().lte(limit(window.high)))
 }
 

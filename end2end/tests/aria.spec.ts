@@ -20,8 +20,11 @@ test('dashboard, forms, deliveries and an occurrence match their aria snapshots'
   const response = await hook.post({ type: 'vms', event: 'poweron', object: { name: 'web-01' } });
   const { occurrences } = await response.json() as { occurrences: { id: string }[] };
   await expect.poll(() => hook.received().length).toBe(1);
-  await open(page, hook, '/deliveries');
-  await expect(main.getByRole('link', { name: 'Sent' })).toBeVisible();
+  // The receiver has the request before the result is recorded.
+  await expect(async () => {
+    await open(page, hook, '/deliveries');
+    expect(await main.getByRole('link', { name: 'Sent' }).count()).toBe(1);
+  }).toPass();
   await expect(page.getByRole('table', { name: 'Deliveries' }).locator('thead')).toMatchAriaSnapshot({ name: 'deliveries.aria.yml' });
   await open(page, hook, `/occurrences/${occurrences[0].id}`);
   await expect(page.getByRole('region', { name: 'What happened' })).toMatchAriaSnapshot(`

@@ -155,7 +155,7 @@ test('an event shows its matches, and changing the type clears dependent fields'
   ]);
   await open(page, hook, '/events/new');
   const card = page.getByRole('region', { name: 'What it matches' });
-  await expect(card).toContainText('Choose a type and an event');
+  await expect(card).toContainText('Fill in the form');
   await field(page, 'Type').selectOption('Virtual Machines');
   await field(page, 'Event').selectOption('Power On');
   await expect(card).toContainText('Matches 2 objects now; 3 occurrences in the last 7 days');

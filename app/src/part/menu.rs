@@ -60,7 +60,7 @@ pub(crate) fn confirmed(
                 <Icon name=icon/>
                 {label}
             </button>
-            {dialog("confirm", question, confirm)}
+            {dialog("confirm".to_owned(), question, confirm)}
         </li>
     }
     .into_any()
@@ -86,19 +86,20 @@ pub(crate) fn bin(id: String, what: &str, question: String, action: String, hidd
         >
             <Icon name="bin"/>
         </button>
-        {dialog(&id, question, confirm.into_any())}
+        {dialog(id, question, confirm.into_any())}
     }
     .into_any()
 }
 
 /// Renders a question as a popover with this id. `confirm` is the button that says yes.
-fn dialog(id: &str, question: String, confirm: AnyView) -> AnyView {
-    let (id, title) = (id.to_owned(), format!("{id}-title"));
+fn dialog(id: String, question: String, confirm: AnyView) -> AnyView {
+    let title = format!("{id}-title");
+    let (labelled_by, target) = (title.clone(), id.clone());
     view! {
-        <div class="c-dialog" id=id.clone() popover="auto" role="dialog" aria-labelledby=title.clone()>
-            <div class="c-dialog__body"><h2 id=title.clone()>{question}</h2></div>
+        <div class="c-dialog" id=id popover="auto" role="dialog" aria-labelledby=labelled_by>
+            <div class="c-dialog__body"><h2 id=title>{question}</h2></div>
             <div class="c-dialog__foot">
-                <button class="c-button" type="button" popovertarget=id.clone() popovertargetaction="hide">"Cancel"</button>
+                <button class="c-button" type="button" popovertarget=target popovertargetaction="hide">"Cancel"</button>
                 {confirm}
             </div>
         </div>

@@ -206,7 +206,7 @@ const WORD_RULES: &[WordRule] = &[
         within: "app/src",
         home: &[
             // The server function returns an event's matches as HTML, rendered by `part::fragment`.
-            "app/src/island/event_form.rs",
+            "app/src/island/event_form/matches.rs",
             // The server function returns the preview of a message as HTML, rendered by `part::fragment`.
             "app/src/island/task_form/compose.rs",
             // The server function returns the next runs as HTML, rendered by `part::fragment`.

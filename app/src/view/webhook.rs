@@ -1,8 +1,6 @@
 //! Webhooks: their list, their form, their dashboard, and test messages.
 
 #[cfg(feature = "ssr")]
-use crate::query::Query;
-#[cfg(feature = "ssr")]
 use crate::view::delivery::DeliveryLine;
 #[cfg(feature = "ssr")]
 use crate::view::destination::DestinationState;
@@ -90,10 +88,10 @@ impl SavedWebhook {
         format!("/webhooks/{}{}", self.id, if self.is_unresolved { "?done=unresolved" } else { "" })
     }
 
-    /// Returns the address of the form that a new webhook is for, with the webhook chosen; else that of its page.
+    /// Returns the address of the form that a new webhook is `wanted` for, with the webhook chosen; else that of its page.
     #[cfg(feature = "ssr")]
-    pub fn path_from(self, query: &Query) -> String {
-        match task_form(query) {
+    pub fn path_from(self, wanted: &str) -> String {
+        match task_form(wanted) {
             Some(path) => format!("{path}?object={}", self.id),
             None => self.path(),
         }
@@ -102,8 +100,8 @@ impl SavedWebhook {
 
 /// Returns the path of the task form that a person came from to make a new webhook. Leads to no other page.
 #[cfg(feature = "ssr")]
-pub(crate) fn task_form(query: &Query) -> Option<String> {
-    Some(query.value("for").to_owned())
+pub(crate) fn task_form(wanted: &str) -> Option<String> {
+    Some(wanted.to_owned())
         .filter(|path| path.starts_with("/tasks/") && path.chars().all(|c| c.is_ascii_alphanumeric() || c == '/'))
 }
 

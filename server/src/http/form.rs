@@ -52,7 +52,7 @@ async fn save_webhook(http: Http, id: Option<WebhookId>, parts: Parts, typed: Ty
     let webhooks = http.services.backend().webhooks;
     // Only a new webhook is made for a task.
     let query = Query::parse(parts.uri.query().filter(|_| id.is_none()).unwrap_or_default());
-    let work = async move |draft| webhooks.save(id, draft).await.map(|saved| saved.path_from(&query));
+    let work = async move |draft| webhooks.save(id, draft).await.map(|saved| saved.path_from(query.value("for")));
     save(http, parts, typed, work, WebhookDraft::without_secrets).await
 }
 

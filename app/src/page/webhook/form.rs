@@ -15,7 +15,7 @@ pub(crate) async fn new(asked: Asked) -> Result<Page, AppError> {
     if !asked.may(Permission::Edit) {
         return Ok(nowhere::read_only(title).below("/webhooks", "Webhooks"));
     }
-    let back = task_form(&asked.query);
+    let back = task_form(asked.query.value("for"));
     let (refused, may_test) = (asked.refused(), asked.may(Permission::Administer));
     let form = view! { <WebhookForm id=None stored=None refused=refused may_save=true may_test=may_test back=back/> };
     Ok(Page::form(title, form).below("/webhooks", "Webhooks"))

@@ -57,7 +57,8 @@ test('an object named before the browser half has loaded is chosen again', async
   await submit(page);
   await expect(page.getByText('Choose one of the listed objects, or Any.')).toBeVisible();
   await chooseObject(page, 'web-01');
-  await save(page, 'Event: Power On');
+  await submit(page);
+  await seeTitle(page, 'Event: Power On');
   await expect(page.locator('main')).toContainText('web-01');
 });
 
@@ -87,4 +88,16 @@ test('a double click executes a task once', async ({ page, hook }) => {
   await expect.poll(() => hook.received().length).toBe(1);
   await open(page, hook, '/runs');
   await expect(page.locator('tbody tr')).toHaveCount(1);
+});
+
+test('the page of a proxy keeps what was typed, and asks to try again', async ({ page, hook }) => {
+  await signIn(page, hook);
+  await open(page, hook, '/webhooks/new');
+  await field(page, 'Name').fill('Chat');
+  await field(page, 'URL').fill(hook.inbox);
+  await page.route('**/api/**', (route) => route.fulfill({ status: 502, contentType: 'text/html', body: '<h1>Bad Gateway</h1>' }));
+  await submit(page);
+  await expect(page.getByRole('alert')).toContainText('The console could not be reached. What you typed is still here; try again.');
+  await page.unroute('**/api/**');
+  await save(page, 'Webhook: Chat');
 });

@@ -30,7 +30,7 @@ impl FieldErrors {
         errors
     }
 
-    /// Adds an error for `field`. After [`MAX`] errors only their sum is told.
+    /// Adds an error for `field`. After [`MAX`] errors one more says that there are others, and the rest is left out.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         let error = FieldError { field: field.into(), message: message.into() };
         match self.0.len() {

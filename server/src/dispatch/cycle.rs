@@ -162,7 +162,7 @@ impl Dispatcher {
             work.destinations.clear();
         }
         let claiming = Claiming { plan: &plan, cached: &work.destinations };
-        let recorded = self.record(begun, &group, claiming, stop).await;
+        let recorded = self.record(begun, &mut group, claiming, stop).await;
         let blocked = match recorded {
             Recorded::All(cycled) => {
                 self.lanes.claimed(&plan, cycled.claimed.iter());
@@ -303,7 +303,7 @@ impl Dispatcher {
         let mut group = Vec::new();
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
             let begun = self.store.begin().await.map(Begun::Transaction);
-            self.record(begun, &group, Claiming { plan: &[], cached: &HashMap::new() }, stop).await;
+            self.record(begun, &mut group, Claiming { plan: &[], cached: &HashMap::new() }, stop).await;
             group.clear();
         }
     }
@@ -407,12 +407,7 @@ fn with_destinations(work: &mut Work, cycled: Cycled) -> Vec<Leased> {
 
 /// Brings blocked records back after a wait. Each delivery keeps its lease until then. The lock may be that of a first
 /// try whose commit has no response yet.
-fn try_later(senders: &Senders, mut blocked: Vec<Ended>) {
-    for one in &mut blocked {
-        if let Ended::Attempted(settlement) = one {
-            settlement.may_be_recorded = true;
-        }
-    }
+fn try_later(senders: &Senders, blocked: Vec<Ended>) {
     let ended = senders.ended.clone();
     senders.tasks.spawn(async move {
         tokio::time::sleep(POLL).await;

@@ -51,12 +51,12 @@ impl Dispatcher {
     pub(super) async fn record(
         &self,
         begun: Result<Begun, store::Error>,
-        group: &[Ended],
+        group: &mut [Ended],
         claiming: Claiming<'_>,
         stop: &CancellationToken,
     ) -> Recorded {
         let done = match begun {
-            Ok(Begun::Transaction(txn)) => self.store.in_time(self.transact(txn, group, claiming, false)).await,
+            Ok(Begun::Transaction(txn)) => self.store.in_time(self.transact(txn, group, claiming)).await,
             Ok(Begun::Alone(turn)) => self.record_alone(turn, group).await,
             Ok(Begun::Made(made)) => made.map(|()| {
                 crate::fault::point("settle.after-commit");
@@ -67,7 +67,14 @@ impl Dispatcher {
         match done {
             Ok(cycled) => return Recorded::All(cycled),
             Err(error) if group.is_empty() => tracing::warn!(error = chain(error), "the dispatcher cannot claim"),
-            Err(error) => return Recorded::But(self.record_again(group, error, stop).await),
+            Err(error) => {
+                for one in &mut *group {
+                    if let Ended::Attempted(settlement) = one {
+                        settlement.may_be_recorded = true;
+                    }
+                }
+                return Recorded::But(self.record_again(group, error, stop).await);
+            }
         }
         Recorded::But(HashSet::new())
     }
@@ -143,7 +150,7 @@ impl Dispatcher {
         match record {
             Record::Part(part) => {
                 let nothing = Claiming { plan: &[], cached: &HashMap::new() };
-                self.transact(txn, part, nothing, true).await.map(drop)
+                self.transact(txn, part, nothing).await.map(drop)
             }
             Record::End(claimed) => {
                 if claimed.ends_task {
@@ -193,7 +200,6 @@ impl Dispatcher {
         txn: DatabaseTransaction,
         group: &[Ended],
         claiming: Claiming<'_>,
-        is_again: bool,
     ) -> Result<Cycled, store::Error> {
         let now = self.clock.now();
         let mut settlements = Vec::with_capacity(group.len());
@@ -204,7 +210,7 @@ impl Dispatcher {
                 Ended::Returned { claimed, due, .. } => returned.entry(*due).or_default().push(claimed.id()),
             }
         }
-        if settlements.iter().any(|one| is_again || one.may_be_recorded) {
+        if settlements.iter().any(|one| one.may_be_recorded) {
             // The last try may have been committed, and only its response lost.
             settlements = settle::without_recorded(&txn, settlements).await?;
         }

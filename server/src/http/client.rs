@@ -1,9 +1,10 @@
 //! The client's address as seen through trusted proxies, and the console's own URL. Requests that would fail in the
 //! browser are refused with a message.
 
-use super::Http;
 use super::proxy::Proxies;
+use super::{Http, refusal};
 use crate::config::PublicUrl;
+use app::error::Code;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
@@ -69,7 +70,7 @@ pub(super) async fn by_public_url(State(http): State<Http>, request: Request, ne
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let seen = peer.map(|peer| format!(" This request came from {peer} by http.{}", trust(peer)));
     let message = format!("This console is at {}.{}", url.origin, seen.unwrap_or_default());
-    (StatusCode::MISDIRECTED_REQUEST, message).into_response()
+    refusal(request.uri().path(), StatusCode::MISDIRECTED_REQUEST, Code::Forbidden, &message)
 }
 
 /// Response extension: `CsrfLayer`, which does not see the request, has refused it.
@@ -95,11 +96,12 @@ pub(super) async fn name_other_site(State(http): State<Http>, request: Request, 
         return next.run(request).await;
     }
     let message = other_site(request.headers(), http.proxies.public_url.as_ref());
+    let path = request.uri().path().to_owned();
     let response = next.run(request).await;
     if response.extensions().get::<OtherSite>().is_none() {
         return response;
     }
-    (StatusCode::FORBIDDEN, message).into_response()
+    refusal(&path, StatusCode::FORBIDDEN, Code::Forbidden, &message)
 }
 
 fn other_site(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> String {

@@ -116,7 +116,7 @@ async fn start(session: &Session, signed_in: &SignedIn, next: &str) -> Response 
         Ok(()) => Redirect::to(safe_next(next)).into_response(),
         Err(error) => {
             tracing::warn!(%error, "a session cannot be started");
-            unavailable("")
+            unavailable("/sign-in")
         }
     }
 }
@@ -178,7 +178,7 @@ pub async fn sign_out(State(http): State<Http>, session: Session, parts: Parts) 
         }
         Err(error) => {
             tracing::warn!(%error, "a session cannot be ended");
-            unavailable("")
+            unavailable(parts.uri.path())
         }
     }
 }

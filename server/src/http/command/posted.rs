@@ -99,7 +99,7 @@ impl<P> Command<P> {
     }
 
     /// Returns the address of the command's page: its path, with the filters, the order and the page number that a list
-    /// posts along with its checked rows. Whatever is posted, these are pairs of a query.
+    /// posts along with its checked rows. Any posted text becomes pairs of a query, never a path or a host.
     fn address(&self) -> String {
         let query = Query::parse(&self.value("query")).text();
         if query.is_empty() { self.page.clone() } else { format!("{}?{query}", self.page) }

@@ -136,7 +136,7 @@ impl Mailers for Services {
             state: self.shown_state(row.id, &row.hold).await?,
             tasks: self.tasks_of(row.id).await?,
             deliveries: self.newest_of(row.id).await?,
-            settings: row.settings,
+            settings: self.shown_mailer(row.settings),
         }))
     }
 

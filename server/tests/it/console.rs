@@ -223,7 +223,7 @@ async fn links_to_the_deliveries_and_runs_of_one_thing_list_no_other_whose_name_
         let mut query = DeliveryQuery { of_destination: chat.to_string(), page: 1, ..DeliveryQuery::default() };
         change(&mut query);
         let found = backend.deliveries.search(query).await.expect("found");
-        (found.rows.iter().filter(|row| row.destination.name == "Chat").count(), found.total, found.of)
+        (found.rows.iter().filter(|row| row.destination.name == "Chat").count(), found.total, found.of_name)
     };
     let of = Some("Talk".to_owned());
     assert_eq!(search(&|_| ()).await, (2, 2, of.clone()), "also those of before its new name");
@@ -423,7 +423,7 @@ async fn command_on_checked_rows_returns_to_the_filters_and_the_page_of_the_list
         "/tasks?name=T%26&page=1&sort=-name&done=disabled"
     );
     assert_eq!(post("").await, "/tasks?done=disabled");
-    // What is posted is never more than pairs of the query.
+    // Any posted text becomes pairs of a query, never a path or a host.
     assert_eq!(post("//evil.example?a=b").await, "/tasks?%2F%2Fevil.example%3Fa=b&done=disabled");
     let fields = [("query", "name=Tell&sort=-name")];
     let response = server.post_form("/tasks/delete", &cookie, &fields).await;

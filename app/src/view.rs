@@ -15,6 +15,8 @@ pub mod event;
 #[cfg(feature = "ssr")]
 pub mod inventory;
 #[cfg(feature = "ssr")]
+pub mod label;
+#[cfg(feature = "ssr")]
 pub mod mailer;
 #[cfg(feature = "ssr")]
 pub mod occurrence;
@@ -79,7 +81,7 @@ pub struct Listed<T> {
     /// The id from which the search continues, if only a part of the table was searched.
     pub further: Option<i64>,
     /// The name of the one thing whose rows the list has, if it has only such rows.
-    pub of: Option<String>,
+    pub of_name: Option<String>,
 }
 
 /// The most rows of a list that are counted and shown. A person with more rows narrows the filters.

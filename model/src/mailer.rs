@@ -40,6 +40,15 @@ impl Encryption {
         }
     }
 
+    /// Returns the label in forms and on pages.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Starttls => "STARTTLS",
+            Self::Tls => "TLS",
+            Self::None => "None",
+        }
+    }
+
     /// Returns the encryption with this word.
     pub fn find(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == word)

@@ -57,6 +57,10 @@ impl Method {
     }
 }
 
+/// The authorization types: the value in the form and its label.
+pub const AUTH_TYPES: [(&str, &str); 4] =
+    [("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")];
+
 /// The way in which a webhook proves who is calling, without the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -19,7 +19,7 @@ use leptos::prelude::*;
 use model::field_error::FieldErrors;
 use model::id::WebhookId;
 use model::retry;
-use model::webhook::{Method, WebhookDraft};
+use model::webhook::{AUTH_TYPES, Method, WebhookDraft};
 
 /// The form of a stored webhook, or of a new one.
 #[island]
@@ -110,7 +110,7 @@ fn Authorization(form: FormState, stored: Option<Stored>) -> impl IntoView {
     };
     view! {
         <div class="c-auth l-stack l-stack--fields">
-            {select(form.field("auth_type", "Authorization Type", false), ungrouped(&[("none", "None"), ("basic", "Basic"), ("bearer", "Bearer"), ("api_key", "API Key")]), "")}
+            {select(form.field("auth_type", "Authorization Type", false), ungrouped(&AUTH_TYPES), "")}
             <div class="c-auth__part c-auth__part--bearer">
                 {input(form.field("token", "Authorization Token", true), "password", hint("bearer", "token", "The token only, without the word Bearer."))}
             </div>
@@ -143,9 +143,10 @@ fn Authorization(form: FormState, stored: Option<Stored>) -> impl IntoView {
 fn Retype(form: FormState, is_stored: bool) -> impl IntoView {
     let retype = form.text_now("retype");
     let keep = (is_stored && !retype.is_empty()).then(|| {
-        view! {
-            {switch(form.field("keep_secrets", "Keep the stored secrets", false), "Instead of entering again what was just typed: a page never carries a secret back.")}
-        }
+        switch(
+            form.field("keep_secrets", "Keep the stored secrets", false),
+            "Instead of entering again what was just typed: a page never carries a secret back.",
+        )
     });
     view! {
         <input type="hidden" name="retype" value=retype/>

@@ -10,6 +10,7 @@ pub(crate) use tested::tested;
 use crate::part::icon::Icon;
 use crate::part::status::next_times;
 use crate::view::event::{EventMatches, MatchedOccurrence};
+use crate::view::label::label;
 use crate::view::schedule::SchedulePreview;
 use leptos::prelude::*;
 use model::field_error::{FieldError, FieldErrors};
@@ -69,7 +70,8 @@ pub(crate) fn runs(preview: SchedulePreview) -> String {
 pub(crate) fn no_runs(errors: FieldErrors) -> String {
     html(move || {
         let line = |FieldError { field, message }| {
-            let label = schedule_label(&field);
+            // The weekdays have one message, at the first of them.
+            let label = if field == "monday" { "Weekdays".to_owned() } else { label(&field) };
             view! { <li><a href=format!("#{field}")>{label}</a>": "{message}</li> }
         };
         let lines = errors.0.into_iter().map(line).collect_view();
@@ -83,20 +85,4 @@ pub(crate) fn no_runs(errors: FieldErrors) -> String {
         }
         .into_any()
     })
-}
-
-/// Returns the label of a field of the schedule form.
-fn schedule_label(field: &str) -> &'static str {
-    match field {
-        "every" => "Repeat Every",
-        "unit" => "Unit",
-        "month_day" => "Day of the Month",
-        "start_date" => "Start Date",
-        "start_time" => "At",
-        "window_from" => "From",
-        "window_to" => "To",
-        "end_date" => "End Date",
-        "monday" => "Weekdays",
-        _ => "Schedule",
-    }
 }

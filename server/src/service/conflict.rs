@@ -1,15 +1,18 @@
 //! Refusals of a form whose row another person has changed since the form was opened.
 
 use app::error::{AppError, Code, Versions};
+use app::view::label::label;
+use model::mailer::Encryption;
 use model::schedule::{MONTH_DAYS, UNITS};
 use model::text::{capitalised, with_line_ends};
+use model::webhook::AUTH_TYPES;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Form fields that never appear in a comparison: secrets, and switches about secrets.
 const HIDDEN: &[&str] = &["token", "api_key", "password", "signing_secret", "secret_headers", "retype", "keep_secrets"];
 
-/// The field that no table shows: a form adopts the saved revision by this name.
+/// The field that no table shows.
 const REVISION: &str = "revision";
 
 /// The switches whose names are not those of weekdays.
@@ -45,34 +48,6 @@ fn text(value: Option<&Value>) -> String {
     with_line_ends(value.and_then(Value::as_str).unwrap_or_default())
 }
 
-/// Returns the label of a field in its form: mostly the words of its name.
-fn label(field: &str) -> String {
-    let label = match field {
-        REVISION => REVISION,
-        "url" => "URL",
-        "auth_type" => "Authorization Type",
-        "api_key_header" => "Header name",
-        "api_key_prefix" => "Prefix",
-        "sign" => "Sign Messages",
-        "allow_insecure" => "Allow Insecure Certificates",
-        "direct" => "Direct Connection",
-        "delete_after_running" => "Delete Task After Running",
-        "kind" | "type_id" => "Type",
-        "external_id" => "Id",
-        "object_named" => "Object",
-        "to" => "To List",
-        "cc" => "CC List",
-        "bcc" => "BCC List",
-        "every" => "Repeat Every",
-        "month_day" => "Day of the Month",
-        "start_time" => "At",
-        "window_from" => "From",
-        "window_to" => "To",
-        name => return name.split('_').map(capitalised).collect::<Vec<_>>().join(" "),
-    };
-    label.to_owned()
-}
-
 /// Returns the text of a field as its form shows it: the words of a switch and of a choice instead of their values.
 fn shown(field: &str, text: String) -> String {
     let of = |choices: &[(&str, &str)]| {
@@ -84,8 +59,8 @@ fn shown(field: &str, text: String) -> String {
         }
         "unit" => of(&UNITS),
         "month_day" => of(&MONTH_DAYS),
-        "auth_type" => of(&[("api_key", "API Key"), ("none", "None"), ("basic", "Basic"), ("bearer", "Bearer")]),
-        "encryption" => of(&[("starttls", "STARTTLS"), ("tls", "TLS"), ("none", "None")]),
+        "auth_type" => of(&AUTH_TYPES),
+        "encryption" => Encryption::find(&text).map_or(text, |encryption| encryption.label().to_owned()),
         "kind" | "object_type" | "action" => capitalised(&text),
         "object" if text == model::event::ANY => "Any".to_owned(),
         _ => text,

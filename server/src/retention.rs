@@ -144,7 +144,7 @@ async fn found(
     look: impl Future<Output = Result<Vec<Old>, store::Error>>,
     stop: &CancellationToken,
 ) -> Result<Vec<Old>, store::Error> {
-    tolerate(&"what is more than its number", stop.run_until_cancelled(look).await.unwrap_or(Ok(Vec::new())))
+    tolerate(&"surplus rows", stop.run_until_cancelled(look).await.unwrap_or(Ok(Vec::new())))
 }
 
 /// Logs a failure, unless the database is away. Rows that another transaction blocks, or whose statement takes too

@@ -41,7 +41,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
         further: listed.further,
-        of: Of::find(query, "of_task", "Task", listed.of),
+        of: Of::find(query, "of_task", "Task", listed.of_name),
         default_sort: "-started",
         is_selectable: false,
         empty:

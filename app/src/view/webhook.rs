@@ -88,7 +88,8 @@ impl SavedWebhook {
         format!("/webhooks/{}{}", self.id, if self.is_unresolved { "?done=unresolved" } else { "" })
     }
 
-    /// Returns the address of the form that a new webhook is `wanted` for, with the webhook chosen; else that of its page.
+    /// Returns the address to open after the save: the task form at the path `wanted`, with the webhook chosen, or the
+    /// webhook's page.
     #[cfg(feature = "ssr")]
     pub fn path_from(self, wanted: &str) -> String {
         match task_form(wanted) {

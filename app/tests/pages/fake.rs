@@ -107,7 +107,7 @@ impl Fake {
         let rows: Vec<_> = (1..=self.count(PAGE)).map(make).collect();
         let total = if self.state == State::Many { TOTAL } else { rows.len() as u64 };
         let further = (self.state == State::Many).then_some(70);
-        self.always(Listed { rows, total, further, of: None })
+        self.always(Listed { rows, total, further, of_name: None })
     }
 
     fn count(&self, many: i64) -> i64 {
@@ -563,7 +563,7 @@ impl Deliveries for Fake {
 
     async fn search(&self, query: DeliveryQuery) -> Result<Listed<DeliveryLine>, AppError> {
         let of = Some(query.of_destination).filter(|id| !id.is_empty()).map(|id| format!("Chat {id}"));
-        Ok(Listed { of, ..self.page(delivery_line)? })
+        Ok(Listed { of_name: of, ..self.page(delivery_line)? })
     }
 
     async fn detail(&self, uuid: String) -> Result<DeliveryDetail, AppError> {

@@ -8,7 +8,7 @@
 use super::{Services, account};
 use crate::intake::Intake;
 use crate::store::access::ApiKey;
-use crate::store::object::{self, Wanted};
+use crate::store::object;
 use crate::store::{self, catalog, event, setting, tag, task, webhook};
 use app::error::{AppError, Code};
 use model::access::Scope;
@@ -218,8 +218,7 @@ async fn make_example(services: &Services, receiver: &str, example: &Example) ->
     }
     let mut draft = EventDraft { event: example.event.into(), task: task.to_string(), ..EventDraft::new_form() };
     if let Some(name) = example.object {
-        let named = Wanted { names: [name.to_owned()].into(), ..Wanted::default() };
-        let found = object::find_wanted(&txn, "vms", named).await?;
+        let found = object::find_named(&txn, "vms", &[name.to_owned()].into(), false, 1).await?;
         if let Some((row, _)) = found.values().next() {
             draft.object = row.id.to_string();
         }

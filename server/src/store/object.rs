@@ -152,7 +152,7 @@ pub async fn search(
 ) -> Result<Vec<Row>> {
     let wanted = folded(text.trim());
     let query = object::Entity::find().filter(object::Column::TypeId.eq(type_id));
-    if !wanted.is_ascii() {
+    if reads_all(text) {
         let holds = |text: &str| folded(text).contains(&wanted);
         let is_wanted = |row: &object::Model| holds(&row.name) || row.external_id.as_deref().is_some_and(holds);
         let rows = pick(db, in_order_of_index(query), is_wanted, limit).await?;
@@ -183,8 +183,14 @@ fn in_order_of_index(query: Select<object::Entity>) -> Select<object::Entity> {
         .order_by_asc(object::Column::ExternalId)
 }
 
-/// Returns the first objects of a query that satisfy a condition which no database can check: neither folds the case
-/// of letters beyond ASCII. Reads the objects one after the other, until `limit` of them satisfy it.
+/// Returns true for a text that no database can look for: neither folds the case of letters beyond ASCII. A search for
+/// such a text reads every object of the type.
+pub fn reads_all(text: &str) -> bool {
+    !folded(text).is_ascii()
+}
+
+/// Returns the first objects of a query that satisfy a condition which no database can check, for a text that
+/// [`reads_all`]. Holds one object at a time. PostgreSQL sends all objects, also behind the last wanted one.
 async fn pick(
     db: &(impl ConnectionTrait + StreamTrait),
     query: Select<object::Entity>,
@@ -201,17 +207,6 @@ async fn pick(
         }
     }
     Ok(picked)
-}
-
-/// Returns every object of a type by name, also those that are gone.
-pub async fn list_of(db: &impl ConnectionTrait, type_id: &str) -> Result<Vec<Row>> {
-    let rows = object::Entity::find()
-        .filter(object::Column::TypeId.eq(type_id))
-        .order_by_asc(object::Column::Name)
-        .order_by_asc(object::Column::Id)
-        .all(db)
-        .await?;
-    Ok(rows.into_iter().map(Row::from).collect())
 }
 
 /// Returns the objects with these ids.

@@ -1,4 +1,4 @@
-//! Deleting old rows, in small steps that read only the rows to be deleted.
+//! Deleting old rows, in small steps. A step reads the rows that it deletes, or a limited number of others.
 
 use super::revision::Kind;
 use super::{Result, group, receipt};
@@ -41,7 +41,8 @@ pub enum Old {
 pub struct Step {
     /// The number of deleted rows, in all tables.
     pub removed: u64,
-    /// The number of deleted rows that count for the size of the step.
+    /// The number of rows that the step has deleted or, of occurrences, looked at. A step with fewer rows than its size
+    /// is the last.
     pub counted: u64,
     /// The newest id of the deleted deliveries.
     pub last: Option<i64>,

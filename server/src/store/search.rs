@@ -26,8 +26,7 @@ use sea_orm::{
 pub struct Filter {
     pub status: Option<Status>,
     pub since: Option<Timestamp>,
-    /// The destination.
-    pub of: Option<DestinationId>,
+    pub destination_id: Option<DestinationId>,
     pub destination: Option<String>,
     pub task: Option<String>,
     pub event: Option<String>,
@@ -39,17 +38,30 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Returns true when no index finds the deliveries.
+    /// Returns true when no index finds the deliveries, or when they may be too many for the index that does.
     pub fn is_search(&self) -> bool {
+        self.status == Some(Status::Queued) || self.looks_at_rows()
+    }
+
+    /// Returns true when a list is found and sorted by an index, so that it needs no place in the queue of searches.
+    pub async fn is_quick(&self, db: &impl ConnectionTrait, by: Sort) -> Result<bool> {
+        if by != Sort::Time || self.looks_at_rows() {
+            return Ok(false);
+        }
+        Ok(self.status != Some(Status::Queued) || self.is_short(db).await?)
+    }
+
+    /// Returns true when a condition is checked row by row.
+    fn looks_at_rows(&self) -> bool {
         self.destination.is_some()
             || self.task.is_some()
             || self.object.is_some()
             || self.event.is_some()
             || self.error_code.is_some()
             || self.status_code.is_some()
-            || matches!(self.status, Some(Status::Queued | Status::Sent | Status::Discarded))
+            || matches!(self.status, Some(Status::Sent | Status::Discarded))
             // Both the index of the destination and that of failures may be long where few rows have both.
-            || (self.of.is_some() && self.status == Some(Status::Error))
+            || (self.destination_id.is_some() && self.status == Some(Status::Error))
     }
 
     /// Returns true when the index of the status finds few deliveries, so that all of them are read: what is under way,
@@ -70,8 +82,8 @@ impl Filter {
 /// A filter of runs. An absent condition permits every run.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
-    /// The task.
-    pub task: Option<TaskId>,
+    /// The task's id.
+    pub task_id: Option<TaskId>,
     /// A text that the task's name contains, in any case.
     pub name: Option<String>,
     /// The word of a status.
@@ -158,7 +170,7 @@ async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting)
     let rows = |window: Window| {
         let window = Window { low: window.low.max(low), ..window };
         let rows = delivery::Entity::find();
-        match filter.of {
+        match filter.destination_id {
             Some(of) => rows
                 .filter(belongs((delivery::Column::DestinationId, of.0), delivery::Column::Id, window))
                 .order_by(delivery::Column::DestinationId, order.clone()),
@@ -184,7 +196,7 @@ enum By {
 /// the filter.
 fn in_window(filter: &Filter, by: By, window: Window) -> Condition {
     use delivery::Column;
-    match filter.of.filter(|_| by != By::Status) {
+    match filter.destination_id.filter(|_| by != By::Status) {
         Some(of) if by == By::Destination => belongs((Column::DestinationId, of.0), Column::Id, window),
         of => Condition::all()
             // The limits are one range: of two lower limits SQLite would use either.
@@ -203,7 +215,7 @@ fn filtered(backend: DbBackend, filter: &Filter, by: By, window: Window) -> Sele
         // The status is part of the SQL text, so that the index of one status is used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
         // `+` keeps the query from reading all deliveries of the destination: the index of the status is read.
-        .add_option(filter.of.filter(|_| by == By::Status).map(|of| {
+        .add_option(filter.destination_id.filter(|_| by == By::Status).map(|of| {
             let parameter = group::first_parameter(backend);
             Expr::cust_with_values(format!("+destination_id = {parameter}"), [of.0])
         }))
@@ -254,7 +266,7 @@ pub async fn deliveries(
     let order = if sorting.is_descending { Order::Desc } else { Order::Asc };
     let by = if filter.is_short(db).await? {
         By::Status
-    } else if filter.of.is_some() && !filter.is_search() && sorting.by == Sort::Time {
+    } else if filter.destination_id.is_some() && !filter.is_search() && sorting.by == Sort::Time {
         By::Destination
     } else {
         By::Id
@@ -296,25 +308,24 @@ pub async fn deliveries(
 /// Returns a page of runs, newest first.
 pub async fn runs(db: &impl ConnectionTrait, filter: &RunFilter, part: Part) -> Result<Page<super::run::Row>> {
     let name = filter.name.as_deref().map(|name| contains(db.get_database_backend(), "task", name));
-    let is_by_task = filter.task.is_some() && !filter.is_search();
+    let is_by_task = filter.task_id.is_some() && !filter.is_search();
     let mut indexed = run::Entity::find();
     let mut further = None;
     if filter.is_search() {
-        let rows = |window: Window| match filter.task {
+        let rows = |window: Window| match filter.task_id {
             Some(task) => run::Entity::find()
                 .filter(belongs((run::Column::TaskId, task.0), run::Column::Id, window))
                 .order_by_desc(run::Column::TaskId),
             None => run::Entity::find().filter(run::Column::Id.between(window.low, window.high)),
         };
         let window = window::find(db, rows, run::Column::Id, false, filter.beyond).await?;
-        let task = filter.task.map(|task| run::Column::TaskId.eq(task.0));
+        // An equality is enough here: the window limits the runs that are read.
+        let task = filter.task_id.map(|task| run::Column::TaskId.eq(task.0));
         let searched = Condition::all().add(run::Column::Id.between(window.low, window.high)).add_option(task);
         indexed = indexed.filter(searched);
         further = window.further;
-    } else if let Some(id) = filter.task {
-        // A range of one task instead of an equality: for an equality PostgreSQL may walk through all runs to find a
-        // few.
-        indexed = indexed.filter(run::Column::TaskId.between(id.0, id.0));
+    } else if let Some(id) = filter.task_id {
+        indexed = indexed.filter(belongs((run::Column::TaskId, id.0), run::Column::Id, Window::ALL));
     }
     let all = Condition::all()
         .add_option(filter.status.as_deref().map(|status| run::Column::Status.eq(status)))

@@ -73,8 +73,8 @@ impl Steps {
         self.end(self.size.unsigned_abs());
     }
 
-    /// Notes that a step has changed this many rows and is about to be committed. The size of the next step does not
-    /// depend on the commit, which takes almost as long for a few rows as for many.
+    /// Notes that a step has changed, or looked at, this many rows and is about to be committed. The size of the next
+    /// step does not depend on the commit, which takes almost as long for a few rows as for many.
     pub fn end(&mut self, rows: u64) {
         let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         self.is_done = rows < self.size.unsigned_abs();

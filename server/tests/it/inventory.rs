@@ -115,7 +115,7 @@ async fn invalid_inventory_is_refused_as_a_whole(#[values(Sqlite, Postgres)] dat
         assert!(message.contains(text), "{message}");
     }
     assert_eq!(server.call("PUT", VMS, &key, None).await.0, 415);
-    let objects = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
+    let objects = server::store::object::search(server.services.store.read(), "vms", "", 100).await.expect("listed");
     assert!(objects.is_empty(), "nothing is stored");
 }
 
@@ -160,7 +160,7 @@ async fn inventory_with_a_name_that_it_makes_ambiguous_is_refused_as_a_whole(
     let mut objects: Vec<_> = (0..2100).map(|id| json!({"id": id.to_string(), "name": "disk"})).collect();
     objects.push(json!({"name": "disk"}));
     assert_eq!(server.call("PATCH", VMS, &key, Some(&json!(objects))).await.0, 422);
-    let stored = server::store::object::list_of(server.services.store.read(), "vms").await.expect("listed");
+    let stored = server::store::object::search(server.services.store.read(), "vms", "", 100).await.expect("listed");
     assert!(stored.is_empty(), "nothing is stored");
     objects.pop();
     assert_eq!(server.call("PATCH", VMS, &key, Some(&json!(objects))).await.0, 200);
@@ -294,7 +294,7 @@ async fn form_of_an_object_keeps_the_id_and_name_of_its_sender(#[values(Sqlite, 
         is_subject: false,
     };
     server.services.write_inventory("vms", &[sent], false).await.expect("written");
-    let row = rows::list_of(server.services.store.read(), "vms").await.expect("objects").remove(0);
+    let row = rows::search(server.services.store.read(), "vms", "", 1).await.expect("objects").remove(0);
     let revision = object::revision(&row.name, row.external_id.as_deref(), false, &[]);
     let tag = format!("tag.{tag}");
     let fields =

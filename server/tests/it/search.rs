@@ -237,8 +237,8 @@ async fn split(test: &TestStore) -> (Filter, RunFilter) {
     if test.store.is_postgres() {
         db.execute_unprepared("VACUUM ANALYZE delivery, run").await.expect("analysed");
     }
-    let of = Filter { of: Some(DestinationId(other.0)), ..Filter::default() };
-    (of, RunFilter { task: Some(TaskId(2)), ..RunFilter::default() })
+    let of = Filter { destination_id: Some(DestinationId(other.0)), ..Filter::default() };
+    (of, RunFilter { task_id: Some(TaskId(2)), ..RunFilter::default() })
 }
 
 #[rstest]
@@ -262,8 +262,8 @@ async fn list_of_a_destination_that_sent_long_ago_reads_no_other_deliveries(
         (Filter { status: Some(Status::Error), ..of.clone() }, 10),
         (Filter { status: Some(Status::Held), ..of.clone() }, 0),
         (Filter { object: Some("old".into()), ..of.clone() }, 1),
-        (Filter { of: Some(DestinationId(9)), ..of.clone() }, 0),
-        (Filter { of: Some(DestinationId(9)), status: Some(Status::Error), ..of.clone() }, 0),
+        (Filter { destination_id: Some(DestinationId(9)), ..of.clone() }, 0),
+        (Filter { destination_id: Some(DestinationId(9)), status: Some(Status::Error), ..of.clone() }, 0),
     ] {
         for sorting in [NEWEST_FIRST, rising, Sorting { by: Sort::Attempts, is_descending: true }] {
             // In rising order the window has deliveries of others, too: either index may be read.
@@ -272,7 +272,7 @@ async fn list_of_a_destination_that_sent_long_ago_reads_no_other_deliveries(
         }
     }
     // The busy destination is searched in parts, as all deliveries are.
-    let busy = Filter { of: Some(DestinationId(1)), object: Some("old".into()), ..Filter::default() };
+    let busy = Filter { destination_id: Some(DestinationId(1)), object: Some("old".into()), ..Filter::default() };
     let page = find(&test, busy.clone(), NEWEST_FIRST, SEARCHED + 100).await;
     assert_eq!((page.total, page.further), (0, Some(MANY - i64::try_from(SEARCHED).expect("small"))));
     let page = find(&test, Filter { beyond: page.further, ..busy }, NEWEST_FIRST, MANY.unsigned_abs() + 100).await;
@@ -289,7 +289,7 @@ async fn list_of_a_task_that_ran_long_ago_reads_no_other_runs(#[values(Sqlite, P
         (of.clone(), 100),
         (RunFilter { status: Some("running".into()), ..of.clone() }, 1),
         (RunFilter { name: Some("common".into()), ..of.clone() }, 99),
-        (RunFilter { task: Some(TaskId(9)), status: Some("running".into()), ..of.clone() }, 0),
+        (RunFilter { task_id: Some(TaskId(9)), status: Some("running".into()), ..of.clone() }, 0),
     ] {
         let work = async |txn: &DatabaseTransaction| search::runs(txn, &filter, FIRST).await;
         let page = reading(&test, "run", 400, work).await.expect("found");

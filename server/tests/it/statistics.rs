@@ -164,7 +164,7 @@ async fn newest_of_a_task_or_webhook_without_any_is_not_looked_for_among_all() {
     assert_eq!(server::store::figures::failed_tasks(&txn, Timestamp(0)).await.expect("counted"), 1);
     let newest = server::store::delivery::list_newest(&txn, Some(webhooks[1].into()), 10).await.expect("listed");
     assert!(newest.is_empty());
-    let filter = search::RunFilter { task: Some(TaskId(2)), ..search::RunFilter::default() };
+    let filter = search::RunFilter { task_id: Some(TaskId(2)), ..search::RunFilter::default() };
     let page = search::runs(&txn, &filter, search::Part { offset: 0, limit: 50 }).await.expect("listed");
     assert!(page.rows.is_empty());
     let read = rows_read(&txn, "run").await + rows_read(&txn, "delivery").await;

@@ -71,7 +71,7 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
         rows: listed.rows.into_iter().map(row).collect(),
         total: Some(listed.total),
         further: listed.further,
-        of: Of::find(query, "of_destination", "Destination", listed.of),
+        of: Of::find(query, "of_destination", "Destination", listed.of_name),
         default_sort: "-time",
         is_selectable: may_edit,
         empty: view! {

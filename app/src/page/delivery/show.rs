@@ -15,16 +15,16 @@ use model::text::plural;
 
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.deliveries.detail(asked.id("delivery")?).await?;
-    let commands = asked.may(Permission::Edit).then(|| commands(&detail));
+    let commands = Some(commands(&detail, asked.may(Permission::Edit)));
     let title = format!("Delivery of {}", detail.line.created.short);
     let page = Page::new(title, content(&detail)).below("/deliveries", "Deliveries").with_commands(commands);
     Ok(page.live_if(!detail.line.is_settled()))
 }
 
-fn commands(detail: &DeliveryDetail) -> AnyView {
+fn commands(detail: &DeliveryDetail, may_edit: bool) -> AnyView {
     let path = format!("/deliveries/{}", detail.line.uuid);
     let mut items = Vec::new();
-    if detail.line.is_settled() {
+    if may_edit && detail.line.is_settled() {
         if !detail.is_destination_deleted {
             items.push(post("replay", "Replay", format!("{path}/replay"), false));
             if detail.line.destination.kind == Kind::Webhook {
@@ -32,7 +32,7 @@ fn commands(detail: &DeliveryDetail) -> AnyView {
                 items.push(post("replay", "Replay with the original webhook", original, false));
             }
         }
-    } else {
+    } else if may_edit {
         items.push(confirmed(
             "discarded",
             "Discard…",

@@ -69,19 +69,18 @@ impl Services {
             _ => Sorting { by: Sort::Time, is_descending: true },
         };
         let part = page_part(query.page);
-        let is_quick = !filter.is_search() && sorting.by == Sort::Time;
-        let found = if is_quick {
+        let found = if filter.is_quick(db, sorting.by).await? {
             search::deliveries(db, &filter, sorting, part).await?
         } else {
             self.store.search(search::deliveries(self.store.searches(), &filter, sorting, part)).await?
         };
         let catalog = catalog::load(db).await?;
         let rows = found.rows.into_iter().map(|row| self.delivery_line(row, &catalog)).collect();
-        let of = match filter.of {
+        let of_name = match filter.destination_id {
             Some(id) => destination::names(db, vec![id.0]).await?.remove(&id).map(|(name, _)| name),
             None => None,
         };
-        Ok(Listed { rows, total: found.total, further: found.further, of })
+        Ok(Listed { rows, total: found.total, further: found.further, of_name })
     }
 }
 
@@ -97,8 +96,8 @@ fn filter_of(query: &DeliveryQuery, now: Timestamp) -> Filter {
     Filter {
         status: Status::find(&query.status),
         since: hours.map(|hours| Timestamp(now.0 - hours * HOUR_MS)),
-        // What is no id is that of no destination.
-        of: given(&query.of_destination).map(|id| id.parse().unwrap_or(DestinationId(0))),
+        // A text that is no id finds nothing: no destination has the id 0.
+        destination_id: given(&query.of_destination).map(|id| id.parse().unwrap_or(DestinationId(0))),
         destination: given(&query.destination),
         task: given(&query.task),
         event: given(&query.event),

@@ -17,6 +17,9 @@ use model::text::shown;
 use sea_orm::ConnectionTrait;
 use std::collections::BTreeSet;
 
+/// The number of objects of one name whose ids a refusal names.
+const NAMESAKES: usize = 5;
+
 impl Services {
     pub(super) async fn event_form(&self, id: Option<EventId>, task: Option<TaskId>) -> Result<EventForm, AppError> {
         let db = self.store.pages();
@@ -57,8 +60,12 @@ impl Services {
 
     /// Returns the first objects of a type whose name or id contains a text.
     pub(super) async fn object_choices(&self, type_id: &str, text: &str) -> Result<FoundChoices, AppError> {
-        let db = self.store.pages();
-        let mut rows = object::search(db, type_id, text, choice::OFFERED + 1).await?;
+        let most = choice::OFFERED + 1;
+        let mut rows = if object::reads_all(text) {
+            self.store.search(object::search(self.store.searches(), type_id, text, most)).await?
+        } else {
+            object::search(self.store.pages(), type_id, text, most).await?
+        };
         let has_more = rows.len() > choice::OFFERED;
         rows.truncate(choice::OFFERED);
         Ok(FoundChoices { choices: rows.iter().map(object_choice).collect(), has_more })
@@ -114,16 +121,20 @@ pub(super) async fn resolve_object(
     if !object_type.has_objects {
         return wrong(format!("{} have no objects. Leave this empty.", object_type.plural));
     }
-    let one = BTreeSet::from([typed.clone()]);
-    let wanted = Wanted { external_ids: one.clone(), names: one, ..Wanted::default() };
-    let found = object::find_wanted(db, &object_type.id, wanted).await?;
-    let by_id = found.values().find(|(row, _)| row.external_id.as_deref() == Some(&*typed));
-    match (by_id, found.len()) {
-        (Some((row, _)), _) => draft.object = row.id.to_string(),
-        (None, 1) => draft.object = found.keys().next().map(ToString::to_string).unwrap_or_default(),
-        (None, 0) => return wrong(format!("No object of {} has this name or id.", object_type.plural)),
-        (None, _) => {
-            let ids: Vec<_> = found.values().filter_map(|(row, _)| row.external_id.as_deref()).take(5).collect();
+    let one = BTreeSet::from([typed]);
+    let by_id = Wanted { external_ids: one.clone(), ..Wanted::default() };
+    let mut found = object::find_wanted(db, &object_type.id, by_id).await?;
+    for is_gone in [false, true] {
+        if found.is_empty() {
+            found = object::find_named(db, &object_type.id, &one, is_gone, NAMESAKES).await?;
+        }
+    }
+    let mut ids = found.keys();
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => draft.object = id.to_string(),
+        (None, _) => return wrong(format!("No object of {} has this name or id.", object_type.plural)),
+        (Some(_), Some(_)) => {
+            let ids: Vec<_> = found.values().filter_map(|(row, _)| row.external_id.as_deref()).collect();
             return wrong(format!("Several are called so. Enter the id instead: {}.", ids.join(", ")));
         }
     }

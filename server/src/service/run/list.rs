@@ -18,8 +18,8 @@ impl Services {
         let part = page_part(query.page);
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
         let filter = RunFilter {
-            // What is no id is that of no task.
-            task: given(query.of_task).map(|id| id.parse().unwrap_or(TaskId(0))),
+            // A text that is no id finds nothing: no task has the id 0.
+            task_id: given(query.of_task).map(|id| id.parse().unwrap_or(TaskId(0))),
             name: given(query.task),
             status: given(query.status),
             beyond: query.beyond,
@@ -29,13 +29,13 @@ impl Services {
         } else {
             search::runs(db, &filter, part).await?
         };
-        let of = match filter.task {
+        let of_name = match filter.task_id {
             Some(id) => task::find(db, id).await?.map(|row| row.task.name),
             None => None,
         };
         let catalog = catalog::load(db).await?;
         let rows = self.run_lines(found.rows, &catalog).await?;
-        Ok(Listed { rows, total: found.total, further: found.further, of })
+        Ok(Listed { rows, total: found.total, further: found.further, of_name })
     }
 
     /// Adds to each run its deliveries and its cause.

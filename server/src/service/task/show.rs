@@ -29,7 +29,7 @@ impl Services {
             scope: scopes.label(row.event.scope),
             is_enabled: row.event.is_enabled,
         };
-        let filter = RunFilter { task: Some(id), ..RunFilter::default() };
+        let filter = RunFilter { task_id: Some(id), ..RunFilter::default() };
         let found = search::runs(db, &filter, Part { offset: 0, limit: RUNS }).await?;
         let runs = self.run_lines(found.rows, &catalog).await?;
         Ok(TaskDetail {

@@ -12,8 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Wanted {
     /// External ids.
     pub external_ids: BTreeSet<String>,
-    /// Names, whatever the external id.
-    pub names: BTreeSet<String>,
     /// Names of objects without an external id.
     pub names_without_id: BTreeSet<String>,
 }
@@ -53,11 +51,9 @@ pub async fn find_wanted(db: &impl ConnectionTrait, type_id: &str, wanted: Wante
     let mut values = vec![Value::from(type_id)];
     // One statement of several parts, each by an index: with OR SQLite reads every object of the type.
     let mut parts = Vec::new();
-    for (column, condition, wanted) in [
-        ("external_id", "", wanted.external_ids),
-        ("name", "", wanted.names),
-        ("name", "AND external_id IS NULL", wanted.names_without_id),
-    ] {
+    for (column, condition, wanted) in
+        [("external_id", "", wanted.external_ids), ("name", "AND external_id IS NULL", wanted.names_without_id)]
+    {
         if wanted.is_empty() {
             continue;
         }

@@ -1,6 +1,6 @@
 //! The list of objects: filtered, sorted and paged by the database.
 
-use super::{Row, in_order_of_index, pick};
+use super::{Row, in_order_of_index, pick, reads_all};
 use crate::store::entity::{object, object_tag};
 use crate::store::search::{Page, Part, count};
 use crate::store::{Result, group};
@@ -30,7 +30,7 @@ pub struct Filter {
 impl Filter {
     /// Returns true where the database cannot compare the texts, so that every object is read.
     pub fn is_search(&self) -> bool {
-        [&self.name, &self.external_id].into_iter().flatten().any(|text| !folded(text).is_ascii())
+        [&self.name, &self.external_id].into_iter().flatten().any(|text| reads_all(text))
     }
 }
 

@@ -23,8 +23,8 @@ pub fn init() {
     let _ = FILTER.set(handle);
 }
 
-/// Reports the error that ends the process, at each level: also `off`, or a level of single modules, hide nothing that
-/// is not reported elsewhere.
+/// Reports the error that ends the process. The level of the log may hide errors, with `off` for example; then the
+/// message is written to standard error without the log.
 pub fn fatal(message: &str) {
     if tracing::enabled!(target: "hookwright", tracing::Level::ERROR) {
         tracing::error!(target: "hookwright", "{message}");

@@ -199,3 +199,14 @@ async fn setup_link_of_a_listener_on_all_addresses_leads_to_this_machine() {
     assert!(printed.starts_with("Hookwright is at http://localhost:"), "{printed}");
     assert!(printed.contains(" http://localhost:") && printed.contains("/setup?token=hwk_"), "{printed}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_start_says_why_when_the_log_is_off() {
+    let test = TestStore::sqlite().await;
+    for level in ["off", "server=debug"] {
+        let (done, output) = run(&test, &["serve", "--listen", "nonsense"], |command| {
+            _ = command.env("HOOKWRIGHT_LOG", level);
+        });
+        assert!(!done && output.contains("nonsense"), "{level}: {output}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The behaviour of pages outside their islands, attached to attributes of the document. It is optional: without it the
 //! same pages work by links and forms.
 
+mod done;
 mod leave;
 mod live;
 pub(crate) mod request;
@@ -16,6 +17,7 @@ use web_sys::{Element, Event, Node};
 pub fn start() {
     hydrate_islands();
     stored_form::restore();
+    done::forget_later();
     live::listen();
     rows::listen();
     theme::listen();

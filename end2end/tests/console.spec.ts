@@ -366,6 +366,23 @@ test('a live page whose stream a proxy has refused follows the changes again', a
   await expect(page.getByText('Live', { exact: true })).toBeVisible();
 });
 
+test('the result of a command does not stay on a live page', async ({ page, hook }) => {
+  await page.clock.install();
+  await signIn(page, hook);
+  await makeWebhook(page, hook, 'Chat');
+  await makeTask(page, hook, 'Tell', 'Chat');
+  await open(page, hook, '/webhooks/1');
+  await command(page, 'Pause').click();
+  const notice = page.getByText('Paused. New deliveries are held, none is dropped.');
+  await expect(notice).toBeVisible();
+  await waitForHydration(page);
+  await page.clock.runFor(10_000);
+  await expect(page).toHaveURL(/\/webhooks\/1$/);
+  await page.request.post(`${hook.url}/tasks/1/execute`, { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+  await expect(notice).toHaveCount(0);
+  await expect(page.getByText('Paused since')).toBeVisible();
+});
+
 test('a live page changes beside a table under the pointer', async ({ page, hook }) => {
   await signIn(page, hook);
   await makeWebhook(page, hook, 'Chat');

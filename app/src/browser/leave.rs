@@ -13,11 +13,11 @@ thread_local! {
     /// True once the browser has submitted the form of the page, since the typed values go with it.
     static IS_SUBMITTED: Cell<bool> = const { Cell::new(false) };
     /// True for a moment after a form was submitted.
-    static IS_SENT: Cell<bool> = const { Cell::new(false) };
+    static IGNORES_SUBMITS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The time within which a second submit is no decision of the person.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const DOUBLE_CLICK: Duration = Duration::from_secs(1);
 
 pub(super) fn listen() {
     on("submit", submitted);
@@ -37,13 +37,13 @@ fn submitted(event: &Event) {
         return;
     }
     // The second click of a double click would execute the command again.
-    if IS_SENT.replace(true) {
+    if IGNORES_SUBMITS.replace(true) {
         event.prevent_default();
     }
     // After a response that is no page, such as a download, the form can be used again.
-    set_timeout(|| IS_SENT.set(false), AT_ONCE);
+    set_timeout(|| IGNORES_SUBMITS.set(false), DOUBLE_CLICK);
     // The input of another form would be lost.
-    if is("#main form:not([data-unsaved])") {
+    if is("#main form:not([data-unsaved]):has([name]:not([type=hidden]))") {
         IS_SUBMITTED.set(true);
     }
 }

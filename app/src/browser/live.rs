@@ -2,7 +2,8 @@
 //! itself into the newer version.
 //!
 //! Controls that a person has changed keep their state. While a person works in a table (pointer, focus or a checked
-//! row), no row is added, removed or moved: cells change in place, and the newer rows are offered.
+//! row), no row is added, removed or moved: cells change in place, and the newer rows are offered. A list with buttons
+//! does not change at all while one of them has the pointer or the focus.
 
 use super::{find, find_all, on, rows, target};
 use leptos::prelude::*;
@@ -86,7 +87,7 @@ fn connect() {
 /// Connects, and fetches the page, after some seconds. Until then the page says that it is not live.
 fn try_later() {
     if let Some(status) = find(".c-live") {
-        status.set_class_name("c-live c-live--off");
+        status.set_class_name("c-live c-live--off u-live");
         status.set_text_content(Some("Not live"));
     }
     if IS_WAITING.replace(true) {
@@ -177,8 +178,8 @@ fn show(newer: &Document, put: Put) {
 
 /// Returns true for a list in which a person works, so that no row may move.
 fn is_at_work(list: &Element) -> bool {
-    list.matches("table, .c-lines").unwrap_or_default()
-        && list.query_selector(":focus, tbody:hover, form:hover, input:checked").is_ok_and(|found| found.is_some())
+    list.matches("table, .c-lines:has(form)").unwrap_or_default()
+        && list.query_selector(":focus, tbody:hover, button:hover, input:checked").is_ok_and(|found| found.is_some())
 }
 
 /// Changes the rows that are in both versions, also those of a table in which a person works. Offers the rows that only

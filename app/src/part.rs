@@ -13,6 +13,8 @@ pub(crate) mod menu;
 #[cfg(feature = "ssr")]
 pub(crate) mod notice;
 #[cfg(feature = "ssr")]
+pub(crate) mod question;
+#[cfg(feature = "ssr")]
 pub(crate) mod status;
 #[cfg(feature = "ssr")]
 pub(crate) mod table;

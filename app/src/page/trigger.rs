@@ -4,7 +4,7 @@ use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::nowhere;
 use crate::part::icon::Icon;
-use crate::part::menu::bin;
+use crate::part::question::bin;
 use crate::part::status::{Enabled, Time};
 use crate::part::typed_field::{required_select, switch, text};
 use crate::view::Choice;

@@ -241,8 +241,11 @@ pub(crate) fn AreaField(
     .into_any()
 }
 
+/// The options of a select in groups: the group's label, empty for none, then value and label of each option.
+pub(crate) type Options = Vec<(String, Vec<(String, String)>)>;
+
 /// Returns the options of a select without groups: value and label of each.
-pub(crate) fn ungrouped(all: &[(&str, &str)]) -> Vec<(String, Vec<(String, String)>)> {
+pub(crate) fn ungrouped(all: &[(&str, &str)]) -> Options {
     vec![(String::new(), all.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect())]
 }
 
@@ -250,8 +253,7 @@ pub(crate) fn ungrouped(all: &[(&str, &str)]) -> Vec<(String, Vec<(String, Strin
 #[component]
 pub(crate) fn SelectField(
     field: FieldOf,
-    /// Group label (empty: none), then value and label of each option.
-    options: Vec<(String, Vec<(String, String)>)>,
+    options: Options,
     #[prop(optional, into)] hint: Option<String>,
 ) -> impl IntoView {
     let hint = hint.filter(|hint| !hint.is_empty());

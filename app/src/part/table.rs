@@ -85,7 +85,7 @@ impl Table<'_> {
         let check_all = self.is_selectable.then(|| {
             view! {
                 <th scope="col">
-                    <label class="c-check-all">
+                    <label class="c-check-all u-live">
                         <input type="checkbox" aria-label="Select all on this page" data-check-all=""/>
                         <span>"Select all"</span>
                     </label>
@@ -98,11 +98,17 @@ impl Table<'_> {
         let count = rows.len();
         let body = rows.into_iter().map(|row| body_row(row, columns, is_selectable)).collect_view();
         let nothing = (count == 0).then(|| {
-            let clear = self.path.to_owned();
+            // A command on the last row of the last page leads to a page without rows.
+            let is_behind = self.query.page() > 1 && total > 0;
+            let (text, href, link) = if is_behind {
+                ("This page is empty. ", self.link("page", ""), "First page")
+            } else {
+                ("Nothing matches these filters. ", self.path.to_owned(), "Clear all")
+            };
             view! {
                 <div class="c-empty">
                     <Icon name="filter"/>
-                    <p>"Nothing matches these filters. "<a href=clear>"Clear all"</a></p>
+                    <p>{text}<a href=href>{link}</a></p>
                 </div>
             }
         });
@@ -176,7 +182,7 @@ impl Table<'_> {
 
     fn heading(&self, total: u64) -> AnyView {
         let noun = plural(total, self.noun.0, self.noun.1);
-        let live = self.is_live().then(|| view! { <span class="c-live" role="status" data-live="">"Live"</span> });
+        let live = self.is_live().then(|| view! { <span class="c-live u-live" role="status">"Live"</span> });
         view! {
             <header class="c-card__head">
                 <p class="u-num"><span class="u-strong">{counted(total)}</span>" "{noun}</p>

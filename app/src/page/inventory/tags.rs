@@ -3,7 +3,7 @@
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::part::icon::Icon;
-use crate::part::menu::bin;
+use crate::part::question::bin;
 use crate::part::table::counted_to;
 use crate::part::typed_field::{group_message, select, switch, text};
 use crate::view::inventory::{CategoryLine, TAGGED, TagLine};

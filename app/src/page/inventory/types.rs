@@ -2,7 +2,7 @@
 
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
-use crate::part::menu::bin;
+use crate::part::question::bin;
 use crate::part::status::Time;
 use crate::part::typed_field::{select, switch, text};
 use crate::query::encoded;
@@ -38,7 +38,7 @@ fn content(asked: &Asked, catalog: &Catalog, unknown: Vec<UnknownLine>, may_admi
         let events = events.collect_view();
         view! {
             <section class="c-card" aria-label=object_type.plural.clone()>
-                <header class="c-card__head"><h2 class="c-card__title">{object_type.plural.clone()}</h2>{delete(object_type)}</header>
+                <header class="c-card__head"><h2 class="c-card__title">{object_type.plural.clone()}</h2><span class="l-row">{delete(object_type)}</span></header>
                 <ul class="c-lines" role="list">{events}</ul>
             </section>
         }

@@ -163,6 +163,7 @@ impl AppError {
 impl From<FieldErrors> for AppError {
     fn from(fields: FieldErrors) -> Self {
         let message = match fields.count_fields() {
+            count if count > model::field_error::MAX => "Over 100 fields need attention.".to_owned(),
             1 => "1 field needs attention.".to_owned(),
             count => format!("{count} fields need attention."),
         };
@@ -183,9 +184,10 @@ impl FromServerFnError for AppError {
 
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         match value {
-            ServerFnErrorErr::Request(_) => {
-                Self::new(Code::Unavailable, "The console could not be reached. Nothing was saved; try again.")
-            }
+            ServerFnErrorErr::Request(_) => Self::new(
+                Code::Unavailable,
+                "The console could not be reached. What you typed is still here; try again.",
+            ),
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
                 Self::new(Code::Malformed, "This request could not be read. Reload the page and try again.")
             }

@@ -9,7 +9,7 @@ use crate::island::form::fields::{line, select, switch};
 use crate::island::form::frame::{Frame, frame};
 use crate::island::hydrated::use_hydrated;
 use crate::island::lookup_field::LookupField;
-use crate::part::field::FieldOf;
+use crate::part::field::{FieldOf, Options};
 use crate::server_fn::event::save_event;
 use crate::view::event::{EventForm as Loaded, TagChoice};
 use crate::view::{Choice, ChoiceOf};
@@ -19,9 +19,6 @@ use matches::Matches;
 use model::catalog::{Catalog, EventKind, LEVELS};
 use model::event::{ANY, EventDraft};
 use model::id::EventId;
-
-/// Groups of options: the group's label, then value and label of each option.
-type Options = Vec<(String, Vec<(String, String)>)>;
 
 fn event_options(catalog: &Catalog) -> Options {
     let first = (String::new(), vec![(String::new(), "Choose what happens".to_owned())]);

@@ -40,8 +40,7 @@ pub(crate) fn ScheduleForm(
     let submit = move || {
         form.submit(move |draft| save_schedule(id, draft), |id: ScheduleId| format!("/schedules/{id}"));
     };
-    let weekdays =
-        WEEKDAYS.into_iter().map(|(name, label)| view! { {switch(form.field(name, label, false), "")} }).collect_view();
+    let weekdays = WEEKDAYS.into_iter().map(|(name, label)| switch(form.field(name, label, false), "")).collect_view();
     let fields = view! {
         <div class="l-stack l-stack--fields c-rule">
             {line(form.field("name", "Name", true), "")}

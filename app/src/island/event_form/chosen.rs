@@ -113,9 +113,7 @@ fn Dependent(
     let uses_tag = Memo::new(move |_| form.text("use_tag") == "true");
     let of = (object_type.id.clone(), object_type.singular.clone());
     let lists = StoredValue::new((object, first, tags));
-    let switch = object_type.has_tags.then(|| {
-        view! { {switch(form.field("use_tag", "Use Tag", false), "")} }
-    });
+    let switch = object_type.has_tags.then(|| switch(form.field("use_tag", "Use Tag", false), ""));
     let has_objects = object_type.has_objects;
     let scope = move || {
         lists.with_value(|(object, first, tags)| {
@@ -142,14 +140,8 @@ fn Dependent(
             }
         })
     };
-    let level = object_type.has_level.then(|| {
-        view! { {select(form.field("level", "Level", false), level_options(), "")} }
-    });
-    let source = object_type.has_source.then(|| {
-        view! {
-            {line(form.field("source", "Source", false), "Empty for every source.")}
-        }
-    });
+    let level = object_type.has_level.then(|| select(form.field("level", "Level", false), level_options(), ""));
+    let source = object_type.has_source.then(|| line(form.field("source", "Source", false), "Empty for every source."));
     view! {
         {select(form.field("event", "Event", true), events, "")}
         {switch}

@@ -1,6 +1,6 @@
 //! The fields of forms as functions, so that the properties of each component are compiled once.
 
-use crate::part::field::{AreaField, FieldOf, SelectField, SwitchField, TextField};
+use crate::part::field::{AreaField, FieldOf, Options, SelectField, SwitchField, TextField};
 use leptos::prelude::*;
 
 /// Renders a line of text.
@@ -23,8 +23,8 @@ pub(crate) fn area(field: FieldOf, rows: u32, is_code: bool, hint: &'static str)
     view! { <AreaField field=field rows=rows is_code=is_code hint=hint/> }.into_any()
 }
 
-/// Renders a select, with options in groups: the group's label, then value and label of each option.
-pub(crate) fn select(field: FieldOf, options: Vec<(String, Vec<(String, String)>)>, hint: &'static str) -> AnyView {
+/// Renders a select.
+pub(crate) fn select(field: FieldOf, options: Options, hint: &'static str) -> AnyView {
     view! { <SelectField field=field options=options hint=hint/> }.into_any()
 }
 

@@ -1,4 +1,4 @@
-//! What the forms of all resources have in common: the card of fields, a part beside it, and the foot.
+//! The parts that all forms share: the card around the fields, a place for another card beside it, and the foot.
 
 use super::FormState;
 use crate::error::Code;

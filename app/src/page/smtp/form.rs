@@ -17,19 +17,10 @@ pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     Ok(Page::new("SMTP settings", form(&asked, &loaded)).below("/smtp", "SMTP"))
 }
 
-/// Returns the encryption as a label.
-pub(super) fn encryption_label(encryption: Encryption) -> &'static str {
-    match encryption {
-        Encryption::Starttls => "STARTTLS",
-        Encryption::Tls => "TLS",
-        Encryption::None => "None",
-    }
-}
-
 /// Renders the form.
 pub(super) fn form(asked: &Asked, loaded: &MailerForm) -> AnyView {
     let draft = &loaded.draft;
-    let encryptions = Encryption::ALL.map(|one| (one.as_str().to_owned(), encryption_label(one).to_owned()));
+    let encryptions = Encryption::ALL.map(|one| (one.as_str().to_owned(), one.label().to_owned()));
     // If a refused form has lost the typed password, the stored one is not what the person meant.
     let is_lost = !asked.typed_or("retype", "").is_empty();
     view! {

@@ -1,7 +1,7 @@
 //! The page of the mailer: its settings, its holds and its newest deliveries. While there is no mailer, the page
 //! explains its purpose and has the form.
 
-use super::form::{encryption_label, form};
+use super::form::form;
 use crate::asked::{Asked, Page};
 use crate::error::AppError;
 use crate::page::delivery::list::short_table;
@@ -89,7 +89,7 @@ fn content(detail: MailerDetail, may_edit: bool) -> AnyView {
                     <div class="c-card__body">
                         <dl class="c-facts">
                             <div><dt>"Server"</dt><dd class="u-mono">{format!("{host}:{}", settings.port)}</dd></div>
-                            {fact("Encryption", encryption_label(settings.encryption).to_owned())}
+                            {fact("Encryption", settings.encryption.label().to_owned())}
                             {fact("Insecure certificates", if settings.allows_insecure_tls { "On" } else { "Off" }.to_owned())}
                             {fact("Authentication", authentication)}
                             {fact("From", from)}

@@ -83,7 +83,8 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
         lines(detail.schedules, Side::Task, may_edit)
     };
     let runs = if detail.runs.is_empty() {
-        view! { <p class="c-card__body u-muted">"It has not run yet. Execute it from the menu, or let an event or a schedule start it."</p> }.into_any()
+        view! { <p class="c-card__body u-muted">"It has not run yet. An event, a schedule or a person starts it."</p> }
+            .into_any()
     } else {
         short_table("Newest runs", detail.runs)
     };
@@ -101,12 +102,12 @@ fn content(detail: TaskDetail, may_edit: bool) -> AnyView {
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href="#triggers">"Event Triggers"</a><Icon name="event"/></h2>
                     <p class="c-count__number">{events}</p>
-                    <p class="u-small">{new_event}</p>
+                    {new_event.map(|link| view! { <p class="u-small">{link}</p> })}
                 </article>
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href="#schedules">"Schedule Triggers"</a><Icon name="schedule"/></h2>
                     <p class="c-count__number">{schedules}</p>
-                    <p class="u-small">{new_trigger}</p>
+                    {new_trigger.map(|link| view! { <p class="u-small">{link}</p> })}
                 </article>
                 <article class="c-card c-count">
                     <h2 class="l-row l-row--apart"><a href=all_runs>"Runs"</a><Icon name="log"/></h2>

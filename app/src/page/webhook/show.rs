@@ -15,20 +15,24 @@ use model::webhook::Authorization;
 pub(crate) async fn page(asked: Asked) -> Result<Page, AppError> {
     let detail = asked.backend.webhooks.detail(asked.id("webhook")?).await?;
     let may_edit = asked.may(Permission::Edit);
-    let commands = may_edit.then(|| commands(&detail));
+    let commands = commands(&detail, may_edit);
     let title = format!("Webhook: {}", detail.settings.name);
     let page = Page::new(title, content(detail, may_edit)).below("/webhooks", "Webhooks");
-    Ok(page.with_commands(commands).live_if(true))
+    Ok(page.with_commands(Some(commands)).live_if(true))
 }
 
-fn commands(detail: &WebhookDetail) -> AnyView {
+fn commands(detail: &WebhookDetail, may_edit: bool) -> AnyView {
     let path = format!("/webhooks/{}", detail.id);
+    let its_deliveries = go("log", "Its deliveries", format!("/deliveries?of_destination={}", detail.id));
+    if !may_edit {
+        return menu(vec![its_deliveries]);
+    }
     let mut items = vec![go("pencil", "Edit", format!("{path}/edit"))];
     if detail.state.paused.is_none() {
         items.push(post("pause", "Pause", format!("{path}/pause"), false));
     }
     items.push(go("delivery", "Send test…", format!("{path}/test")));
-    items.push(go("log", "Its deliveries", format!("/deliveries?of_destination={}", detail.id)));
+    items.push(its_deliveries);
     items.push(confirmed(
         "bin",
         "Delete…",

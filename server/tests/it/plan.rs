@@ -34,7 +34,6 @@ const MAY_SCAN: &[(&str, &str)] = &[
         "SELECT +destination_id AS destination_id, COUNT(*) AS deliveries FROM delivery WHERE status = 'held'",
         "waiting deliveries, for a page",
     ),
-    ("FROM delivery WHERE status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("status = 'running' AND lease_owner", "deliveries in flight: at most 512 a node"),
     ("WHERE TRUE ORDER BY", "a page of a list without a filter: it ends with its limit"),
     ("WHERE TRUE LIMIT", "counted up to 10,000"),
@@ -56,7 +55,6 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("ORDER BY \"delivery\".\"attempts\"", "a list sorted by a column without an index: of the newest 10,000"),
     ("WHERE TRUE ORDER BY \"object\".\"type_id\"", "the first 10,000 objects, for a page"),
     ("AS \"object\" ORDER BY", "sorts what an inner query has found: at most 10,000 objects"),
-    ("FROM \"run\" ORDER BY \"run\".\"id\" DESC LIMIT", "the end of what a search looks at"),
     ("WHERE status = 'running' AND created_at >=", "deliveries in flight: at most 512 a node"),
     ("(lower(name)", "objects whose name contains a text, for a page: times out after five seconds"),
 ];

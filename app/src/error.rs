@@ -6,7 +6,7 @@
 use crate::json::JsonText;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use model::draft::Texts;
-use model::field_error::FieldErrors;
+use model::field_error::{self, FieldErrors};
 use serde::{Deserialize, Serialize};
 
 /// The kind of a failure; each has one HTTP status.
@@ -163,7 +163,7 @@ impl AppError {
 impl From<FieldErrors> for AppError {
     fn from(fields: FieldErrors) -> Self {
         let message = match fields.count_fields() {
-            count if count > model::field_error::MAX => "Over 100 fields need attention.".to_owned(),
+            count if count > field_error::MAX => format!("Over {} fields need attention.", field_error::MAX),
             1 => "1 field needs attention.".to_owned(),
             count => format!("{count} fields need attention."),
         };

@@ -173,8 +173,9 @@ async fn write_ahead_log_stays_short_while_readers_overlap() {
         store.write().execute_unprepared(sql).await.expect("written");
         written += 1_000_000;
         longest = longest.max(log.metadata().expect("a log").len());
-        // A fast disk takes a hundred times what deliveries write: the log's length is looked at between the writes.
-        crate::harness::pause().await;
+        if written % 10_000_000 == 0 {
+            crate::harness::pause().await;
+        }
     }
     stop.cancel();
     assert!(longest < 150 << 20, "{} MiB", longest >> 20);

@@ -1,9 +1,15 @@
 /** The behaviour that the browser half adds to lists and dashboards. */
 import { expect, field, makeEvent, makeTask, makeWebhook, open, save, seeTitle, signIn, test, waitForHydration } from './fixtures.js';
 import type { Page, Request } from '@playwright/test';
+import type { Console } from './fixtures.js';
 
 const row = (page: Page, text: string) => page.getByRole('row').filter({ hasText: text });
 const command = (page: Page, name: string) => page.getByRole('navigation', { name: 'Commands' }).getByRole('button', { name, exact: true });
+/** Executes the first task, as another tab does. */
+async function execute(page: Page, hook: Console) {
+  const response = await page.request.post(`${hook.url}/tasks/1/execute`, { form: {}, headers: { 'Sec-Fetch-Site': 'same-origin' } });
+  expect(response.ok()).toBe(true);
+}
 const names = (page: Page) => page.locator('tbody a.c-table__open');
 /** Sets a mark that is lost when the page is loaded again. */
 const mark = (page: Page) => page.evaluate(() => { (globalThis as any).was_here = true; });
@@ -44,6 +50,12 @@ test('filters of a narrow list stand in two columns, only for columns that can b
   expect(state!.y).toBeCloseTo(name!.y, 0);
   expect(state!.x + state!.width).toBeCloseTo(all!.x + all!.width - padding, 0);
   await expect(filters.locator('td:visible')).toHaveCount(5);
+  // No column of this list can be sorted.
+  await makeTask(page, hook, 'Tell', 'Chat');
+  await execute(page, hook);
+  await open(page, hook, '/runs');
+  await page.locator('.c-filter-button').click();
+  await expect(page.getByLabel('Filter by status')).toBeVisible();
 });
 
 test('sort order and filters of a list stay in its address', async ({ page, hook }) => {
@@ -378,7 +390,7 @@ test('the result of a command does not stay on a live page', async ({ page, hook
   await waitForHydration(page);
   await page.clock.runFor(10_000);
   await expect(page).toHaveURL(/\/webhooks\/1$/);
-  await page.request.post(`${hook.url}/tasks/1/execute`, { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+  await execute(page, hook);
   await expect(notice).toHaveCount(0);
   await expect(page.getByText('Paused since')).toBeVisible();
 });

@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// Empties the log if it is long.
-    pub async fn shorten_log(&self) -> Result<()> {
+    async fn shorten_log(&self) -> Result<()> {
         let size = self.log_size();
         if size < LONG {
             return Ok(());

@@ -24,7 +24,6 @@ use crate::store::revision;
 use crate::store::turn::Turn;
 use model::delivery::{ErrorCode, Next, Outcome, Status};
 use model::id::{DeliveryId, DestinationId};
-use model::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -203,11 +202,14 @@ impl Dispatcher {
     ) -> Result<Cycled, store::Error> {
         let now = self.clock.now();
         let mut settlements = Vec::with_capacity(group.len());
-        let mut returned: BTreeMap<Option<Timestamp>, Vec<DeliveryId>> = BTreeMap::new();
+        let mut returned: BTreeMap<lease::Returned, Vec<DeliveryId>> = BTreeMap::new();
         for one in group {
             match one {
                 Ended::Attempted(settlement) => settlements.push(settlement.as_ref().clone()),
-                Ended::Returned { claimed, due, .. } => returned.entry(*due).or_default().push(claimed.id()),
+                Ended::Returned { claimed, due, .. } => {
+                    let returning = lease::Returned { due: *due, until: claimed.lease_until() };
+                    returned.entry(returning).or_default().push(claimed.id());
+                }
             }
         }
         if settlements.iter().any(|one| one.may_be_recorded) {
@@ -218,9 +220,7 @@ impl Dispatcher {
             settle::settle(&txn, self.owner, &self.restless, settlements, now).await?;
         }
         // After the locks 1 and 4 that settling takes.
-        for (due, ids) in returned {
-            lease::give_back(&txn, self.owner, &ids, due, now).await?;
-        }
+        lease::give_back(&txn, self.owner, &returned, now).await?;
         let mut cycled = Cycled::default();
         if !claiming.plan.is_empty() {
             // The records may have taken a while. A lease begins now.

@@ -8,7 +8,7 @@ use super::{Result, group, run};
 use model::id::DeliveryId;
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 /// Ends a delivery that is leased to `owner` with an internal error, without an attempt on record. Also ends its run.
@@ -43,7 +43,8 @@ fn returned() -> String {
 const PLACE: &str = "CASE WHEN next_attempt_at < $1 THEN next_attempt_at ELSE $1 END";
 
 /// Returns deliveries whose lease has run out to the queue, except those in `held`, which `owner` has in flight.
-/// Returns their number.
+/// Returns their number. They go behind all that is due: one of them may have ended its node, and at its old place it
+/// would be sent again before anything else.
 ///
 /// Takes lock 5 of 9.
 pub async fn return_expired(
@@ -100,7 +101,7 @@ pub async fn give_back_unknown(
     Ok(Some(count))
 }
 
-/// Returns every leased delivery to the queue. Only for the start of a single server.
+/// Returns every leased delivery to the queue, as [`return_expired`] does. Only for the start of a single server.
 pub async fn return_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64> {
     let sql = format!("UPDATE delivery SET {}, next_attempt_at = $1 WHERE status = 'running'", returned());
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.0.into()])).await?;
@@ -108,26 +109,35 @@ pub async fn return_all(db: &impl ConnectionTrait, now: Timestamp) -> Result<u64
 }
 
 /// Returns leased deliveries to the queue as if they had not been claimed: nothing was sent, or the result is unknown
-/// because this server is stopping. Without `due`, each returns to its place, before all deliveries that were queued
-/// later.
+/// because this server is stopping. A delivery that was returned already, and claimed once more, keeps its new lease.
 ///
 /// Takes lock 5 of 9.
 pub async fn give_back(
     db: &impl ConnectionTrait,
     owner: Uuid,
-    ids: &[DeliveryId],
-    due: Option<Timestamp>,
+    leases: &BTreeMap<Returned, Vec<DeliveryId>>,
     now: Timestamp,
 ) -> Result<()> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let sql = format!(
         "UPDATE delivery SET {}, claims = claims - 1, next_attempt_at = COALESCE(CAST($4 AS BIGINT), {PLACE}) \
-         WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $3",
+         WHERE {} AND COALESCE(status, '') = 'running' AND lease_owner = $3 AND lease_until <= $5",
         returned(),
         group::id_in("id", "$2", is_postgres)
     );
-    let ids = group::ids(ids.iter().map(|id| id.0), is_postgres);
-    let values = [now.0.into(), ids, owner.into(), due.map(|due| due.0).into()];
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    for (Returned { due, until }, ids) in leases {
+        let ids = group::ids(ids.iter().map(|id| id.0), is_postgres);
+        let values = [now.0.into(), ids, owner.into(), due.map(|due| due.0).into(), until.0.into()];
+        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), &sql, values)).await?;
+    }
     Ok(())
+}
+
+/// What deliveries that return to the queue have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Returned {
+    /// The due time. `None`: each delivery returns to its place, before all deliveries that were queued later.
+    pub due: Option<Timestamp>,
+    /// The end of their leases. A clock that was set back may have made it earlier.
+    pub until: Timestamp,
 }

@@ -173,7 +173,8 @@ async fn run_all(db: &impl TransactionTrait<Transaction = DatabaseTransaction>) 
     assert_eq!(claimed.len(), GROUP);
     counts.note("claim a group", &txn).await;
     let ids: Vec<_> = claimed.iter().map(Claimed::id).collect();
-    lease::give_back(&txn, owner, &ids, None, NOW).await.expect("returned");
+    let until = claimed[0].lease_until();
+    lease::give_back(&txn, owner, &[(lease::Returned { due: None, until }, ids)].into(), NOW).await.expect("returned");
     counts.note("give a group back", &txn).await;
 
     claim::next_due(&txn).await.expect("asked");

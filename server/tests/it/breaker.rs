@@ -189,7 +189,9 @@ async fn delivery_that_lost_its_lease_is_not_sent_beside_the_probe(
             Way::Restarted => _ = lease::return_all(db, now).await.expect("released"),
             Way::Lost => _ = lease::give_back_unknown(db, now, owner, || Some(HashSet::new())).await.expect("released"),
             Way::Returned => {
-                lease::give_back(db, owner, &[1, 2, 3, 4, 5].map(DeliveryId), None, now).await.expect("released");
+                let leased = [1, 2, 3, 4, 5].map(DeliveryId).to_vec();
+                let returned = [(lease::Returned { due: None, until: Timestamp(i64::MAX) }, leased)].into();
+                lease::give_back(db, owner, &returned, now).await.expect("released");
             }
         }
         let claimed = claim::claim(db, owner, now, now.after(MARGIN), &[(id.into(), 8)]).await.expect("claimed");

@@ -171,11 +171,36 @@ async fn lease_that_returns_after_the_clock_was_set_back_does_not_wait_for_as_lo
     let plan = [(webhook.into(), 2)];
     let claimed = claim::claim(store.write(), owner, ahead, ahead.after(HOUR), &plan).await.expect("claimed");
     assert_eq!(claimed.len(), 2);
-    lease::give_back(store.write(), owner, &[claimed[0].id()], None, NOW).await.expect("returned");
+    let returned = [(lease::Returned { due: None, until: claimed[0].lease_until() }, vec![claimed[0].id()])].into();
+    lease::give_back(store.write(), owner, &returned, NOW).await.expect("returned");
     let none = || Some(HashSet::new());
     assert_eq!(lease::give_back_unknown(store.write(), NOW, owner, none).await.expect("returned"), Some(1));
     assert_eq!(claim::next_due(store.read()).await.expect("asked"), Some(NOW));
     assert_eq!(claim::claim(store.write(), owner, NOW, ahead, &plan).await.expect("claimed").len(), 2);
+}
+
+/// The response to the commit that gives a delivery back may be lost, so that the record is made again, and later than
+/// the next claim.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_that_is_sent_again_is_not_given_back_by_the_record_of_its_last_claim(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let (db, owner) = (test.store.write(), new_uuid(NOW));
+    let webhook = rows::webhook(db, "w", "http://127.0.0.1:9/").await;
+    rows::start(db, vec![rows::delivery(webhook)], NOW).await;
+    let plan = [(webhook.into(), 1)];
+    let claim = async |now: Timestamp| {
+        claim::claim(db, owner, now, now.after(HOUR), &plan).await.expect("claimed").pop().expect("one")
+    };
+    let first = claim(NOW).await;
+    let returned = [(lease::Returned { due: None, until: first.lease_until() }, vec![first.id()])].into();
+    lease::give_back(db, owner, &returned, NOW).await.expect("returned");
+    claim(NOW.after(Duration::from_millis(1))).await;
+    lease::give_back(db, owner, &returned, NOW).await.expect("returned");
+    let row = entity::delivery::Entity::find_by_id(1).one(test.store.read()).await.expect("read").expect("there");
+    assert_eq!((row.status.as_str(), row.claims), ("running", 1));
 }
 
 /// A dead node takes its share of the limits until it has been silent for five seconds.

@@ -108,6 +108,11 @@ impl Claimed {
         self.recipients.as_deref().map_or(Some(Vec::new()), |json| serde_json::from_str(json).ok())
     }
 
+    /// Returns the end of the lease.
+    pub fn lease_until(&self) -> Timestamp {
+        Timestamp(self.lease_until)
+    }
+
     /// Returns the number of earlier claims without an attempt on record: a node died, or the record was refused. Some
     /// of them may have called the receiver.
     pub fn unrecorded(&self) -> u32 {

@@ -60,7 +60,7 @@ impl Moving<'_> {
         }
         let status = if reason.is_some() { "held" } else { "queued" };
         // The status is checked twice: on PostgreSQL a picked delivery may have been claimed meanwhile. `COALESCE`
-        // keeps SQLite from using the index of the held deliveries of all destinations.
+        // keeps both databases from using the index of the held deliveries of all destinations.
         let some = group::among(
             &format!("SELECT id FROM delivery WHERE destination_id = $1 AND {which} LIMIT $3 + 0"),
             self.is_postgres,
@@ -88,7 +88,8 @@ impl Moving<'_> {
             let some = format!(
                 "SELECT id FROM delivery WHERE destination_id = $3 AND status = '{status}' {reason} LIMIT $4 + 0"
             );
-            let which = format!("{} AND status = '{status}'", group::among(&some, self.is_postgres));
+            // As in `move_to`.
+            let which = format!("{} AND COALESCE(status, '') = '{status}'", group::among(&some, self.is_postgres));
             let values = [Value::from(self.id.0), self.left.into()];
             let discarded = hold::discard(self.txn, DESTINATION_DELETED, &which, values, now).await?;
             self.count(to_u64(discarded.len()));
@@ -104,8 +105,10 @@ impl Moving<'_> {
     async fn hold_outdated(&mut self, target_revision: i64, is_all: bool) -> Result<()> {
         let outdated = format!("replay_revision IS NULL AND destination_revision < {target_revision}");
         if !is_all {
-            let first = "id IN (SELECT f.id FROM delivery f WHERE f.destination_id = $1 AND f.status = 'queued' \
-                         ORDER BY f.next_attempt_at, f.id LIMIT 1000) AND status = 'queued'";
+            let first = "SELECT f.id FROM delivery f WHERE f.destination_id = $1 AND f.status = 'queued' \
+                         ORDER BY f.next_attempt_at, f.id LIMIT 1000";
+            // `COALESCE` keeps PostgreSQL from reading the whole queue.
+            let first = format!("{} AND COALESCE(status, '') = 'queued'", group::among(first, self.is_postgres));
             return self.move_to("queued", &format!("{first} AND {outdated}"), Some(HoldReason::Target)).await;
         }
         self.move_to("queued", &format!("status = 'queued' AND {outdated}"), Some(HoldReason::Target)).await?;

@@ -6,9 +6,10 @@ use crate::rows;
 use model::id::{DestinationId, ObjectId, TaskId};
 use model::time::Timestamp;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
 use server::store::arrange;
 use server::store::claim;
+use server::store::entity;
 use server::store::object::{self, Wanted};
 use server::store::search;
 use server::store::set_back;
@@ -65,6 +66,10 @@ async fn claim_and_sweep_do_not_read_a_backlog_unknown_to_the_statistics() {
     assert_eq!(claimed.expect("claimed").len(), 10);
     let read = rows_read(&txn, "delivery").await;
     assert!(read < 2000, "{read} rows were read");
+    txn.execute_unprepared("UPDATE destination SET target_revision = 1").await.expect("set");
+    arrange::begin(&txn, due[0], false, NOW).await.expect("arranged");
+    let read = rows_read(&txn, "delivery").await - read;
+    assert!(read < 5000, "{read} rows were read to look for deliveries to an earlier target");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,6 +107,18 @@ async fn claim_and_sweep_do_not_read_what_is_held_when_the_statistics_say_that_n
     read.push(("whether times are wrong", rows_read(&txn, "delivery").await));
     arrange::begin(&txn, webhook, false, NOW).await.expect("arranged");
     read.push(("a step of arranging", rows_read(&txn, "delivery").await));
+    let row = entity::destination::Entity::find().one(&txn).await.expect("read").expect("there");
+    let row = entity::destination::Model {
+        breaker_opened_at: None,
+        release_per_second: Some(10),
+        released_at: Some(NOW.0 - 1000),
+        ..row
+    };
+    sweep::release_at_rate(&txn, &row, NOW).await.expect("released");
+    read.push(("a release at a rate", rows_read(&txn, "delivery").await));
+    txn.execute_unprepared("UPDATE destination SET deleted_at = 1").await.expect("deleted");
+    arrange::begin(&txn, webhook, false, NOW).await.expect("arranged");
+    read.push(("a step of discarding", rows_read(&txn, "delivery").await));
     // The numbers are running sums.
     assert!(read.windows(2).all(|pair| pair[1].1 - pair[0].1 < 500), "rows read: {read:?}");
 }

@@ -40,7 +40,12 @@ pub struct Filter {
 impl Filter {
     /// Returns true when no index finds the deliveries, or when they may be too many for the index that does.
     pub fn is_search(&self) -> bool {
-        self.status == Some(Status::Queued) || self.looks_at_rows()
+        self.may_be_long() || self.looks_at_rows()
+    }
+
+    /// Returns true for a status whose index may be long: of what waits.
+    fn may_be_long(&self) -> bool {
+        matches!(self.status, Some(Status::Queued | Status::Held))
     }
 
     /// Returns true when a list is found and sorted by an index, so that it needs no place in the queue of searches.
@@ -48,7 +53,7 @@ impl Filter {
         if by != Sort::Time || self.looks_at_rows() {
             return Ok(false);
         }
-        Ok(self.status != Some(Status::Queued) || self.is_short(db).await?)
+        Ok(!self.may_be_long() || self.is_short(db).await?)
     }
 
     /// Returns true when a condition is checked row by row.
@@ -65,17 +70,15 @@ impl Filter {
     }
 
     /// Returns true when the index of the status finds few deliveries, so that all of them are read: what is under way,
-    /// what destinations hold, which has a limit of its own, and a queue of up to [`COUNTED`].
+    /// and up to [`COUNTED`] that are queued or held.
     async fn is_short(&self, db: &impl ConnectionTrait) -> Result<bool> {
-        match self.status {
-            Some(Status::Queued) => {
-                let sql = "SELECT 1 AS n FROM delivery WHERE status = 'queued' LIMIT 1 OFFSET $1";
-                let statement =
-                    Statement::from_sql_and_values(db.get_database_backend(), sql, [to_i64(COUNTED).into()]);
-                Ok(db.query_one_raw(statement).await?.is_none())
-            }
-            status => Ok(status.is_some_and(|status| !status.is_settled())),
+        let Some(status) = self.status.filter(|status| !status.is_settled()) else { return Ok(false) };
+        if !self.may_be_long() {
+            return Ok(true);
         }
+        let sql = format!("SELECT 1 AS n FROM delivery WHERE status = '{}' LIMIT 1 OFFSET $1", status.as_str());
+        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [to_i64(COUNTED).into()]);
+        Ok(db.query_one_raw(statement).await?.is_none())
     }
 }
 
@@ -186,17 +189,26 @@ async fn window_of(db: &impl ConnectionTrait, filter: &Filter, sorting: Sorting)
 enum By {
     /// That of a status which few deliveries have.
     Status,
+    /// That of the times of all that waits, where many have the status.
+    Waiting,
     /// That of the destination.
     Destination,
     /// That of the ids.
     Id,
 }
 
+impl By {
+    /// Returns true for an index that has few of all deliveries.
+    fn is_of_waiting(self) -> bool {
+        matches!(self, Self::Status | Self::Waiting)
+    }
+}
+
 /// Returns the condition that a delivery is in a window and, unless it is read by its status, goes to the destination of
 /// the filter.
 fn in_window(filter: &Filter, by: By, window: Window) -> Condition {
     use delivery::Column;
-    match filter.destination_id.filter(|_| by != By::Status) {
+    match filter.destination_id.filter(|_| !by.is_of_waiting()) {
         Some(of) if by == By::Destination => belongs((Column::DestinationId, of.0), Column::Id, window),
         of => Condition::all()
             // The limits are one range: of two lower limits SQLite would use either.
@@ -204,6 +216,9 @@ fn in_window(filter: &Filter, by: By, window: Window) -> Condition {
             .add_option(of.map(|of| Column::DestinationId.eq(of.0))),
     }
 }
+
+/// The condition of the index of the times of what waits.
+const WAITS: &str = "COALESCE(settled_at, 0) = 0 AND status <> 'running'";
 
 fn filtered(backend: DbBackend, filter: &Filter, by: By, window: Window) -> Select<delivery::Entity> {
     use delivery::Column;
@@ -214,8 +229,9 @@ fn filtered(backend: DbBackend, filter: &Filter, by: By, window: Window) -> Sele
         .add_option((!in_window.is_empty()).then_some(in_window))
         // The status is part of the SQL text, so that the index of one status is used.
         .add_option(filter.status.map(|status| Expr::cust(format!("status = '{}'", status.as_str()))))
-        // `+` keeps the query from reading all deliveries of the destination: the index of the status is read.
-        .add_option(filter.destination_id.filter(|_| by == By::Status).map(|of| {
+        .add_option((by == By::Waiting).then(|| Expr::cust(WAITS)))
+        // `+` keeps the query from reading all deliveries of the destination: the index of what waits is read.
+        .add_option(filter.destination_id.filter(|_| by.is_of_waiting()).map(|of| {
             let parameter = group::first_parameter(backend);
             Expr::cust_with_values(format!("+destination_id = {parameter}"), [of.0])
         }))
@@ -254,7 +270,7 @@ where
 }
 
 /// Returns a page of deliveries. A list in any order other than by time is a search. Of few waiting deliveries, only the
-/// newest [`COUNTED`] are sorted in such an order. A longer queue is searched.
+/// newest [`COUNTED`] are sorted in such an order. More of them are searched.
 pub async fn deliveries(
     db: &impl ConnectionTrait,
     filter: &Filter,
@@ -266,6 +282,8 @@ pub async fn deliveries(
     let order = if sorting.is_descending { Order::Desc } else { Order::Asc };
     let by = if filter.is_short(db).await? {
         By::Status
+    } else if filter.may_be_long() && !filter.looks_at_rows() && sorting.by == Sort::Time {
+        By::Waiting
     } else if filter.destination_id.is_some() && !filter.is_search() && sorting.by == Sort::Time {
         By::Destination
     } else {
@@ -274,11 +292,12 @@ pub async fn deliveries(
     let by_time = |query: Select<delivery::Entity>, order: Order| match by {
         // `+` keeps the query from reading all deliveries by id, so that the index of a status is read and sorted.
         By::Status => query.order_by(Expr::cust("+id"), order),
+        By::Waiting => query.order_by(Column::CreatedAt, order.clone()).order_by(Column::Id, order),
         // The order of the index.
         By::Destination => query.order_by(Column::DestinationId, order.clone()).order_by(Column::Id, order),
         By::Id => query.order_by(Column::Id, order),
     };
-    let window = if by == By::Status { Window::ALL } else { window_of(db, filter, sorting).await? };
+    let window = if by.is_of_waiting() { Window::ALL } else { window_of(db, filter, sorting).await? };
     let found = filtered(db.get_database_backend(), filter, by, window);
     let sorted = || {
         if by != By::Status {
@@ -301,7 +320,12 @@ pub async fn deliveries(
     };
     let query = list_rows(query).offset(part.offset).limit(part.limit);
     let rows: Vec<ListRow> = query.into_model().all(db).await?;
-    let total = count(db, found, Column::Id, part, rows.len()).await?;
+    let total = if by == By::Waiting && filter.destination_id.is_none() && filter.since.is_none() {
+        // More than these have the status: it is not short.
+        COUNTED + 1
+    } else {
+        count(db, found, Column::Id, part, rows.len()).await?
+    };
     Ok(Page { rows, total, further: window.further })
 }
 

@@ -138,30 +138,37 @@ async fn list_without_a_search_has_no_window(#[values(Sqlite, Postgres)] databas
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn list_of_a_long_queue_is_a_search_and_that_of_a_short_one_is_whole(
+async fn list_of_what_waits_reads_no_more_than_it_counts(
     #[values(Sqlite, Postgres)] database: Database,
+    #[values(Status::Queued, Status::Held)] status: Status,
 ) {
     let test = TestStore::new(database).await;
     fill(&test).await;
     let queue = async |last: u64| {
-        let sql = format!("UPDATE delivery SET status = 'queued', settled_at = NULL WHERE id <= {last}");
+        let reason = if status == Status::Held { "'paused'" } else { "NULL" };
+        let sql = format!(
+            "UPDATE delivery SET status = '{}', hold_reason = {reason}, settled_at = NULL WHERE id <= {last}",
+            status.as_str()
+        );
         test.store.write().execute_unprepared(&sql).await.expect("queued");
         if test.store.is_postgres() {
             test.store.write().execute_unprepared("VACUUM ANALYZE delivery").await.expect("analysed");
         }
     };
-    let queued = Filter { status: Some(Status::Queued), ..Filter::default() };
+    let waiting = Filter { status: Some(status), ..Filter::default() };
     queue(COUNTED).await;
     // The length of the queue, its rows, and their number.
-    let page = find(&test, queued.clone(), NEWEST_FIRST, 3 * COUNTED + 100).await;
+    let page = find(&test, waiting.clone(), NEWEST_FIRST, 3 * COUNTED + 100).await;
     assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED, None));
     queue(2 * COUNTED).await;
+    let page = find(&test, waiting.clone(), NEWEST_FIRST, COUNTED + 200).await;
+    assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED + 1, None), "none of the newest waits");
+    assert_eq!(page.rows[0].created_at, Timestamp(i64::try_from(2 * COUNTED * 1000).expect("small")));
+    // With a text, the newest of all deliveries are searched.
     let edge = MANY - i64::try_from(SEARCHED).expect("small");
-    let page = find(&test, queued.clone(), NEWEST_FIRST, COUNTED + SEARCHED + 100).await;
-    assert_eq!((page.rows.len(), page.total, page.further), (0, 0, Some(edge)), "nothing newer waits");
-    let rest = Filter { beyond: page.further, ..queued };
-    let page = find(&test, rest, NEWEST_FIRST, 3 * MANY.unsigned_abs()).await;
-    assert_eq!((page.rows.len(), page.total, page.further), (50, COUNTED + 1, None));
+    let named = Filter { object: Some("common".into()), ..waiting };
+    let page = find(&test, named, NEWEST_FIRST, COUNTED + SEARCHED + 100).await;
+    assert_eq!((page.total, page.further), (0, Some(edge)));
 }
 
 #[rstest]

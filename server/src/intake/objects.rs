@@ -43,7 +43,7 @@ pub(super) struct Label {
 /// Indexes of objects by type and external id, or by type and name.
 type Index = HashMap<(String, String), Vec<usize>>;
 
-/// The objects that references may mean, and all tags.
+/// The objects that references may mean, and the tags that they name.
 #[derive(Clone, Default)]
 pub struct Objects {
     entries: Vec<Object>,

@@ -108,6 +108,10 @@ impl Inventory for Services {
     }
 
     async fn delete_category(&self, id: CategoryId) -> Result<(), AppError> {
+        let tags = store::tag::list(self.store.read()).await?;
+        for tag in tags.iter().filter(|tag| tag.category_id == id) {
+            self.remove_from_objects(tag.id).await?;
+        }
         let txn = self.store.begin_change().await?;
         let row = store::tag::find_category(&txn, id).await?.ok_or_else(|| AppError::not_found("category"))?;
         let tags = store::tag::list(&txn).await?;
@@ -129,6 +133,7 @@ impl Inventory for Services {
     }
 
     async fn delete_tag(&self, id: TagId) -> Result<(), AppError> {
+        self.remove_from_objects(id).await?;
         let txn = self.store.begin_change().await?;
         let tags = store::tag::list(&txn).await?;
         let tag = tags.iter().find(|tag| tag.id == id).ok_or_else(|| AppError::not_found("tag"))?;

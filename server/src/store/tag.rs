@@ -1,7 +1,7 @@
 //! Tags, their categories, and the objects that carry them.
 
 use super::entity::{object, object_tag, tag, tag_category};
-use super::rows::{self, Columns, INT};
+use super::rows::{self, Columns, INT, TEXT};
 use super::{Result, group};
 use app::view::inventory::TAGGED;
 use model::id::{CategoryId, ObjectId, TagId};
@@ -11,10 +11,10 @@ use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement,
+    Statement, Value,
     sea_query::LockType,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A category as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,7 @@ pub async fn list_categories(db: &impl ConnectionTrait) -> Result<Vec<CategoryRo
     Ok(rows.into_iter().map(CategoryRow::from).collect())
 }
 
-/// Deletes a category with its tags.
+/// Deletes a category with its tags, also from the objects that carry them: see [`remove_from_objects`].
 ///
 /// Takes lock 8 of 9.
 ///
@@ -152,7 +152,26 @@ pub async fn insert(db: &impl ConnectionTrait, new: &Tag, now: Timestamp) -> Res
     Ok(TagId(tag::Entity::insert(row).exec(db).await?.last_insert_id))
 }
 
-/// Deletes a tag, also from the objects that carry it.
+/// Removes a tag from up to `limit` objects that carry it. Returns their number.
+///
+/// Takes lock 8 of 9.
+pub async fn remove_from_objects(db: &impl ConnectionTrait, id: TagId, limit: i64) -> Result<u64> {
+    // A range of one tag, as in `counts`.
+    let sql = "SELECT object_id FROM object_tag WHERE tag_id >= $1 AND tag_id <= $1 ORDER BY tag_id LIMIT $2";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.0.into(), limit.into()]);
+    let mut carriers = Vec::new();
+    for row in db.query_all_raw(statement).await? {
+        carriers.push(row.try_get_by_index::<i64>(0)?);
+    }
+    carriers.sort_unstable();
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let sql = format!("DELETE FROM object_tag WHERE {} AND tag_id = $2", group::id_in("object_id", "$1", is_postgres));
+    let values = [group::ids(carriers.into_iter(), is_postgres), id.0.into()];
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected())
+}
+
+/// Deletes a tag, also from the objects that carry it: see [`remove_from_objects`], for these may be many.
 ///
 /// Takes lock 8 of 9.
 ///
@@ -166,17 +185,45 @@ pub async fn delete(db: &impl ConnectionTrait, id: TagId) -> Result<bool> {
 pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<TagRow>> {
     let categories: HashMap<_, _> = list_categories(db).await?.into_iter().map(|row| (row.id, row.category)).collect();
     let rows = tag::Entity::find().order_by_asc(tag::Column::Name).order_by_asc(tag::Column::Id).all(db).await?;
-    let mut rows: Vec<_> = rows
-        .into_iter()
-        .filter_map(|row| {
-            let category_id = CategoryId(row.category_id);
-            let category = categories.get(&category_id)?.clone();
-            Some(TagRow { id: TagId(row.id), name: row.name, category_id, category })
-        })
-        .collect();
+    let mut rows: Vec<_> = rows.into_iter().filter_map(|row| with_category(row, &categories)).collect();
     // A stable sort: the names within a category keep their order.
     rows.sort_by(|a, b| a.category.name.cmp(&b.category.name));
     Ok(rows)
+}
+
+const PATH: Columns<2> = [("category", TEXT), ("name", TEXT)];
+
+/// Returns the tags with these paths, by path. A name may contain `/`, so each `/` of a path may be the one between
+/// category and tag.
+pub async fn find_many(db: &impl ConnectionTrait, paths: &BTreeSet<&str>) -> Result<HashMap<String, TagRow>> {
+    let names: Vec<[Value; 2]> = paths
+        .iter()
+        .flat_map(|path| path.match_indices('/').map(|(at, _)| [path[..at].into(), path[at + 1..].into()]))
+        .collect();
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut values = Vec::new();
+    let named = rows::listed(db.get_database_backend() == DbBackend::Postgres, &PATH, names, &mut values);
+    let sql = format!(
+        "SELECT t.id, t.category_id, t.name, t.created_at FROM {named}, tag_category c, tag t \
+         WHERE c.name = v.category AND t.category_id = c.id AND t.name = v.name"
+    );
+    let found = tag::Model::find_by_statement(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+    let found = found.all(db).await?;
+    let mut categories: Vec<_> = found.iter().map(|row| row.category_id).collect();
+    categories.sort_unstable();
+    categories.dedup();
+    let categories = tag_category::Entity::find().filter(tag_category::Column::Id.is_in(group::padded(categories)));
+    let categories: HashMap<_, _> =
+        categories.all(db).await?.into_iter().map(CategoryRow::from).map(|row| (row.id, row.category)).collect();
+    Ok(found.into_iter().filter_map(|row| with_category(row, &categories)).map(|tag| (tag.path(), tag)).collect())
+}
+
+fn with_category(row: tag::Model, categories: &HashMap<CategoryId, Category>) -> Option<TagRow> {
+    let category_id = CategoryId(row.category_id);
+    let category = categories.get(&category_id)?.clone();
+    Some(TagRow { id: TagId(row.id), name: row.name, category_id, category })
 }
 
 /// Returns the tags of these objects.
@@ -213,20 +260,15 @@ pub async fn counts(db: &impl ConnectionTrait) -> Result<HashMap<TagId, u64>> {
     Ok(rows.into_iter().map(|row| (TagId(row.id), to_u64(row.objects))).collect())
 }
 
-/// Returns the number of objects of a type that carry a tag, without those that are gone.
-pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str) -> Result<u64> {
-    use sea_orm::PaginatorTrait;
-    let tagged = object_tag::Entity::find()
-        .select_only()
-        .column(object_tag::Column::ObjectId)
-        .filter(object_tag::Column::TagId.eq(id.0))
-        .into_query();
-    Ok(object::Entity::find()
-        .filter(object::Column::TypeId.eq(type_id))
-        .filter(object::Column::GoneAt.is_null())
-        .filter(object::Column::Id.in_subquery(tagged))
-        .count(db)
-        .await?)
+/// Returns the number of objects of a type that carry a tag, without those that are gone, counted up to `most`.
+pub async fn count_objects(db: &impl ConnectionTrait, id: TagId, type_id: &str, most: u64) -> Result<u64> {
+    // The objects are found by the range of one tag, as in `counts`, and each by its id.
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM object_tag t CROSS JOIN object o WHERE o.id = t.object_id \
+               AND t.tag_id >= $1 AND t.tag_id <= $1 AND o.type_id = $2 AND o.gone_at IS NULL LIMIT $3) few";
+    let values = [id.0.into(), type_id.into(), to_i64(most).into()];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    let row = db.query_one_raw(statement).await?;
+    Ok(row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?.map_or(0, to_u64))
 }
 
 const COLUMNS: Columns<2> = [("object_id", INT), ("tag_id", INT)];

@@ -248,6 +248,31 @@ async fn deleting_a_row_in_use_is_refused_and_names_its_uses(#[values(Sqlite, Po
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tag_of_many_objects_is_deleted_in_steps_and_other_tags_stay(#[values(Sqlite, Postgres)] database: Database) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let (many, few) = (server.tag("Environment", "test").await, server.tag("Team", "blue").await);
+    let key = server.key("cmdb", &[Scope::Inventory]).await;
+    let object = |number: usize| {
+        let tags = if number < 3 { json!(["Environment/test", "Team/blue"]) } else { json!(["Environment/test"]) };
+        json!({"id": number.to_string(), "tags": tags})
+    };
+    server.call("PUT", VMS, &key, Some(&json!((0..250).map(object).collect::<Vec<_>>()))).await;
+    let inventory = server.services.backend().inventory;
+    let (db, many) = (server.services.store.write(), many.parse().expect("an id"));
+    assert_eq!(server::store::tag::remove_from_objects(db, many, 100).await.expect("removed"), 100);
+    inventory.delete_tag(many).await.expect("deleted");
+    let categories = inventory.list_categories().await.expect("categories");
+    let left: Vec<_> =
+        categories.iter().flat_map(|one| &one.tags).map(|tag| (tag.name.as_str(), tag.objects)).collect();
+    assert_eq!(left, [("blue", 3)]);
+    let team = categories.iter().find(|one| one.name == "Team").expect("there").id;
+    inventory.delete_category(team).await.expect("deleted");
+    assert!(inventory.delete_tag(few.parse().expect("an id")).await.is_err(), "it went with its category");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;

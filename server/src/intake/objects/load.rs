@@ -27,9 +27,9 @@ impl Objects {
         limits: Option<(&FullTypes, Timestamp)>,
     ) -> Result<Self, store::Error> {
         // Tags are loaded also for types without objects: a wrong tag is refused there too.
-        let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
+        let tags = tags_of(references.clone());
         let references = references.filter(|(type_id, _)| types.contains(*type_id));
-        let mut objects = Self::load_now(txn, references.clone(), names_tags).await?;
+        let mut objects = Self::load_now(txn, references.clone(), &tags).await?;
         // The names of new objects are locked: no constraint of the database keeps two nodes from making two objects
         // with one name, or from giving one object two ids.
         let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -51,7 +51,7 @@ impl Objects {
         }
         // Another node may have made an object before this transaction got the lock.
         if has_locked {
-            objects = Self::load_now(txn, references.clone(), names_tags).await?;
+            objects = Self::load_now(txn, references.clone(), &tags).await?;
         }
         Ok(Self { types: Arc::new(types), full: Arc::new(full), ..objects })
     }
@@ -62,9 +62,9 @@ impl Objects {
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)> + Clone,
         types: BTreeSet<String>,
     ) -> Result<Option<Self>, store::Error> {
-        let names_tags = references.clone().any(|(_, reference)| reference.tags.is_some());
+        let tags = tags_of(references.clone());
         let mut references = references.filter(|(type_id, _)| types.contains(*type_id));
-        let objects = Self::load_now(db, references.clone(), names_tags).await?;
+        let objects = Self::load_now(db, references.clone(), &tags).await?;
         let has_new = references.any(|(type_id, one)| objects.is_new(type_id, one));
         Ok((!has_new).then(|| Self { types: Arc::new(types), ..objects }))
     }
@@ -72,7 +72,7 @@ impl Objects {
     async fn load_now<'a>(
         db: &impl ConnectionTrait,
         references: impl Iterator<Item = (&'a str, &'a ObjectReference)>,
-        names_tags: bool,
+        tags: &BTreeSet<&str>,
     ) -> Result<Self, store::Error> {
         let mut by_type: BTreeMap<&str, Vec<&ObjectReference>> = BTreeMap::new();
         for (type_id, reference) in references {
@@ -87,7 +87,7 @@ impl Objects {
             }
             rows.extend(found.into_values());
         }
-        Self::from_rows(db, rows, names_tags).await
+        Self::from_rows(db, rows, tags).await
     }
 
     /// Loads the objects that the references of an inventory may mean, without a lock.
@@ -96,8 +96,9 @@ impl Objects {
         type_id: &str,
         inventory: &[ObjectReference],
     ) -> Result<Self, store::Error> {
-        let names_tags = inventory.iter().any(|reference| reference.tags.is_some());
-        Self::load_now(db, inventory.iter().map(|reference| (type_id, reference)), names_tags).await
+        let references = inventory.iter().map(|reference| (type_id, reference));
+        let tags = tags_of(references.clone());
+        Self::load_now(db, references, &tags).await
     }
 
     /// Returns these objects. `types` are those that have objects.
@@ -123,18 +124,19 @@ impl Objects {
     async fn from_rows(
         txn: &impl ConnectionTrait,
         rows: Vec<(Row, Vec<TagId>)>,
-        names_tags: bool,
+        tags: &BTreeSet<&str>,
     ) -> Result<Self, store::Error> {
-        let mut objects = Self::default();
-        if names_tags {
-            let tags = tag::list(txn).await?;
-            objects.tags = Arc::new(tags.into_iter().map(|tag| (tag.path(), tag)).collect());
-        }
+        let mut objects = Self { tags: Arc::new(tag::find_many(txn, tags).await?), ..Self::default() };
         for (row, tags) in rows {
             objects.add_stored(row, tags);
         }
         Ok(objects)
     }
+}
+
+/// Returns the paths of the tags that references name.
+fn tags_of<'a>(references: impl Iterator<Item = (&'a str, &'a ObjectReference)>) -> BTreeSet<&'a str> {
+    references.filter_map(|(_, reference)| reference.tags.as_ref()).flatten().map(String::as_str).collect()
 }
 
 /// Finds the objects of a type that some references may mean. All references of the group or inventory have `with_id`

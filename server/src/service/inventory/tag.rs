@@ -1,10 +1,12 @@
-//! Categories and tags: their lines, and the errors of writing one.
+//! Categories and tags: their lines, the errors of writing one, and the removal of a tag from its objects.
 
 use crate::service::Services;
-use crate::store::{self, tag};
+use crate::store::steps::Steps;
+use crate::store::{self, event, tag};
 use app::error::AppError;
 use app::view::inventory::{CategoryLine, TagLine};
 use model::field_error::FieldErrors;
+use model::id::TagId;
 
 impl Services {
     /// Returns all categories with their tags.
@@ -27,6 +29,22 @@ impl Services {
             revision: row.revision,
         };
         Ok(tag::list_categories(db).await?.into_iter().map(line).collect())
+    }
+
+    /// Removes a tag from all objects, in steps: half a million may carry the tag, and deliveries wait for each step.
+    /// Does nothing while an event names the tag, which then cannot be deleted.
+    pub(super) async fn remove_from_objects(&self, id: TagId) -> Result<(), AppError> {
+        let mut steps = Steps::new();
+        while let Some(size) = steps.next().await {
+            let txn = self.store.begin_change().await?;
+            steps.begin();
+            if !event::naming_tags(&txn, &[id]).await?.is_empty() {
+                return Ok(());
+            }
+            steps.end(tag::remove_from_objects(&txn, id, size).await?);
+            self.commit(txn).await?;
+        }
+        Ok(())
     }
 }
 

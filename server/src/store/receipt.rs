@@ -9,7 +9,8 @@ use model::id::ApiKeyId;
 use model::number::{millis, to_u32, to_u64};
 use model::time::Timestamp;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait, Value,
+    sea_query::Expr,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -52,24 +53,33 @@ pub async fn find_many(
     wanted: &[Identity],
     now: Timestamp,
 ) -> Result<HashMap<Identity, Receipt>> {
-    let mut found = HashMap::new();
-    for group in wanted.chunks(100) {
-        // The index cannot combine the parts of an identity, so rows of other identities are found too. The caller
-        // looks up the wanted ones.
-        let rows = receipt::Entity::find()
-            .filter(receipt::Column::ExternalId.is_in(group.iter().map(|identity| identity.external_id.clone())))
-            .filter(receipt::Column::KeyId.is_in(group.iter().map(|identity| identity.key.0)))
-            .filter(receipt::Column::CreatedAt.gt(oldest(now)))
-            .all(db)
-            .await?;
-        found.extend(rows.into_iter().map(|row| {
-            let tasks_started = to_u32(row.tasks_started);
-            let receipt = Receipt { content_hash: row.content_hash, occurrence: row.occurrence, tasks_started };
-            let identity = Identity { key: ApiKeyId(row.key_id), source: row.source, external_id: row.external_id };
-            (identity, receipt)
-        }));
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
     }
-    Ok(found)
+    let mut values = Vec::new();
+    let stored = stored(db, wanted, &mut values);
+    let rows = receipt::Entity::find().filter(Expr::cust_with_values(stored, values));
+    let rows = rows.filter(receipt::Column::CreatedAt.gt(oldest(now))).all(db).await?;
+    let read = |row: receipt::Model| {
+        let tasks_started = to_u32(row.tasks_started);
+        let receipt = Receipt { content_hash: row.content_hash, occurrence: row.occurrence, tasks_started };
+        let identity = Identity { key: ApiKeyId(row.key_id), source: row.source, external_id: row.external_id };
+        (identity, receipt)
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+const IDENTITY: Columns<3> = [("key_id", INT), ("source", TEXT), ("external_id", TEXT)];
+
+/// Returns the condition that a receipt has one of these identities, and adds its values to `values`. Each identity is
+/// looked up alone: many sources may use the same ids.
+fn stored(db: &impl ConnectionTrait, identities: &[Identity], values: &mut Vec<Value>) -> String {
+    let row = |one: &Identity| [one.key.0.into(), one.source.clone().into(), one.external_id.clone().into()];
+    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
+    let named = rows::listed(is_postgres, &IDENTITY, identities.iter().map(row).collect(), values);
+    let one = "SELECT r.id FROM receipt r WHERE r.key_id = v.key_id AND r.external_id = v.external_id \
+               AND r.source = v.source LIMIT 1";
+    group::among(&format!("SELECT ({one}) FROM {named}"), is_postgres)
 }
 
 const COLUMNS: Columns<8> = [
@@ -87,13 +97,13 @@ const COLUMNS: Columns<8> = [
 ///
 /// Takes lock 9 of 9.
 pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, now: Timestamp) -> Result<bool> {
-    // An expired receipt would prevent a new one. Only receipts with these keys and ids are deleted: a clock that leaps
+    // An expired receipt would prevent a new one. Only receipts with these identities are deleted: a clock that leaps
     // must not delete all.
-    let (keys, ids): (Vec<_>, Vec<_>) =
-        new.iter().map(|(identity, _)| (identity.key.0, identity.external_id.clone())).unzip();
+    let mut values = Vec::new();
+    let identities: Vec<_> = new.iter().map(|(identity, _)| identity.clone()).collect();
+    let stored = stored(db, &identities, &mut values);
     receipt::Entity::delete_many()
-        .filter(receipt::Column::KeyId.is_in(group::padded(keys)))
-        .filter(receipt::Column::ExternalId.is_in(group::padded(ids)))
+        .filter(Expr::cust_with_values(stored, values))
         .filter(receipt::Column::CreatedAt.lte(oldest(now)))
         .exec(db)
         .await?;

@@ -10,8 +10,7 @@ use super::{Error, Result};
 use model::time::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, Statement,
     sea_query::Expr,
 };
 use serde::Serialize;
@@ -112,14 +111,14 @@ pub async fn newest(db: &impl ConnectionTrait) -> Result<i64> {
 /// Returns every row of this kind as of the time when `mark` was the newest revision, by its id. Rows that did not
 /// exist then are left out.
 pub async fn list_at<T: DeserializeOwned>(db: &impl ConnectionTrait, kind: Kind, mark: i64) -> Result<HashMap<i64, T>> {
-    let latest = revision::Entity::find()
-        .select_only()
-        .column_as(revision::Column::Id.max(), "id")
-        .filter(revision::Column::Kind.eq(kind.as_str()))
-        .filter(revision::Column::Id.lte(mark))
-        .group_by(revision::Column::RowId)
-        .into_query();
-    let rows = revision::Entity::find().filter(revision::Column::Id.in_subquery(latest)).all(db).await?;
+    // From row to row by the index: each has many revisions.
+    let sql = "WITH RECURSIVE each (row_id) AS (SELECT MIN(row_id) FROM revision WHERE kind = $1 UNION ALL \
+               SELECT (SELECT MIN(r.row_id) FROM revision r WHERE r.kind = $1 AND r.row_id > each.row_id) FROM each \
+               WHERE each.row_id IS NOT NULL) \
+               SELECT v.* FROM each JOIN revision v ON v.id = (SELECT MAX(r.id) FROM revision r WHERE r.kind = $1 \
+               AND r.row_id = each.row_id AND r.id <= $2) WHERE each.row_id IS NOT NULL";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [kind.as_str().into(), mark.into()]);
+    let rows = revision::Model::find_by_statement(statement).all(db).await?;
     let read = |row: revision::Model| match serde_json::from_str(&row.document?) {
         Ok(document) => Some((row.row_id, document)),
         Err(_) => {

@@ -9,6 +9,7 @@ pub(crate) use tested::tested;
 
 use crate::part::icon::Icon;
 use crate::part::status::next_times;
+use crate::part::table::{counted, grouped};
 use crate::view::event::{EventMatches, MatchedOccurrence};
 use crate::view::label::label;
 use crate::view::schedule::SchedulePreview;
@@ -26,10 +27,14 @@ fn html(view: impl FnOnce() -> AnyView) -> String {
 pub(crate) fn matches(found: EventMatches) -> String {
     html(move || {
         let objects = found.objects.map(|count| {
-            let objects = format!("{count} {}", plural(count, "object", "objects"));
+            let objects = format!("{} {}", counted(count), plural(count, "object", "objects"));
             view! { "Matches "<strong>{objects}</strong>" now; " }
         });
         let occurrences = plural(found.occurrences.into(), "occurrence", "occurrences");
+        let among = match found.among {
+            None => " in the last 7 days would have fired this.".to_owned(),
+            Some(most) => format!(" among the newest {} of all kinds would have fired this.", grouped(most)),
+        };
         let newest = found
             .newest
             .into_iter()
@@ -45,8 +50,8 @@ pub(crate) fn matches(found: EventMatches) -> String {
             .collect_view();
         view! {
             <p class="c-card__body">
-                {objects}<strong>{found.occurrences}" "{occurrences}</strong>
-                " in the last 7 days would have fired this."
+                {objects}<strong>{grouped(found.occurrences.into())}" "{occurrences}</strong>
+                {among}
             </p>
             <ul class="c-lines" role="list">{newest}</ul>
         }

@@ -237,8 +237,10 @@ impl Table<'_> {
                 </a>
             }
         };
-        let previous = page_link((page > 1).then(|| page - 1), "left", "Previous page");
-        let next = page_link((page * PAGE_ROWS < total.min(COUNTED)).then_some(page + 1), "right", "Next page");
+        let pages = total.min(COUNTED).div_ceil(PAGE_ROWS);
+        // A page behind the last one, as rows become fewer, leads back to the last one.
+        let previous = page_link((page > 1).then(|| pages.clamp(1, page - 1)), "left", "Previous page");
+        let next = page_link((page < pages).then_some(page + 1), "right", "Next page");
         let selected = self.is_selectable.then(|| view! { <span role="status" data-selected=""></span> });
         view! {
             <div class="c-card__foot u-num">
@@ -255,7 +257,7 @@ impl Table<'_> {
 }
 
 /// Returns the total as text. Totals above [`COUNTED`] are not counted.
-fn counted(total: u64) -> String {
+pub(crate) fn counted(total: u64) -> String {
     counted_to(COUNTED, total)
 }
 

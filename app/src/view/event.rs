@@ -89,10 +89,13 @@ pub struct TagChoice {
 #[cfg(feature = "ssr")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventMatches {
-    /// The number of objects that the event is about now; `None` for types without objects.
+    /// The number of objects that the event is about now, counted up to one more than [`COUNTED`](super::COUNTED);
+    /// `None` for types without objects.
     pub objects: Option<u64>,
-    /// The number of occurrences of the last 7 days that would have fired the event; counted up to 10,000.
+    /// The number of occurrences of the last 7 days that would have fired the event.
     pub occurrences: u32,
+    /// The number of newest occurrences that were looked at, if the last 7 days had more.
+    pub among: Option<u64>,
     /// The newest of those occurrences, newest first.
     pub newest: Vec<MatchedOccurrence>,
 }

@@ -551,7 +551,7 @@ impl Events for Fake {
 
     async fn matches(&self, _: EventDraft) -> Result<EventMatches, AppError> {
         let newest = MatchedOccurrence { id: UUID.to_owned(), received: when(), object: "web-1".to_owned() };
-        self.always(EventMatches { objects: Some(1), occurrences: 1, newest: vec![newest] })
+        self.always(EventMatches { objects: Some(1), occurrences: 1, newest: vec![newest], among: None })
     }
 }
 

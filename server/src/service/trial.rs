@@ -12,9 +12,9 @@ use crate::outbound::secrets::{self, Opened, Secrets};
 use crate::outbound::send::{self, Outgoing};
 use crate::store::{catalog, object, occurrence, tag, webhook};
 use app::error::{AppError, Code};
-use app::view::Choice;
 use app::view::event::{EventMatches, MatchedOccurrence};
 use app::view::webhook::{TestRequest, TestResult};
+use app::view::{COUNTED, Choice};
 use model::event::{Event, EventDraft, EventScope};
 use model::hold::HoldState;
 use model::id::{DestinationId, WebhookId};
@@ -29,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The period in which matches are looked for.
 const WEEK: Duration = Duration::from_hours(7 * 24);
-/// The most occurrences that are looked at.
-const LOOKED_AT: u64 = 10_000;
+/// The number of newest occurrences, of any kind, that are looked at.
+const LOOKED_AT: u64 = 20_000;
 /// The most matches that are shown.
 const SHOWN: usize = 5;
 /// The number of past occurrences that a preview can be made with.
@@ -179,7 +179,7 @@ impl Services {
         let event = Event { is_enabled: true, ..checked };
         let (mut newest, mut occurrences) = (Vec::new(), 0);
         let visit = |row: occurrence::Row| {
-            if !would_fire(&event, &row) {
+            if row.received_at < since || !would_fire(&event, &row) {
                 return;
             }
             occurrences += 1;
@@ -192,15 +192,19 @@ impl Services {
             }
         };
         let kind = (event.type_id.as_str(), event.event_id.as_str());
-        occurrence::visit_since(db, kind, since, LOOKED_AT, visit).await?;
-        Ok(EventMatches { objects, newest, occurrences })
+        let looked = occurrence::visit_newest(self.store.searches(), kind, LOOKED_AT, visit);
+        let beyond = self.store.search(looked).await?;
+        let among = beyond.is_some_and(|received| received >= since).then_some(LOOKED_AT);
+        Ok(EventMatches { objects, newest, occurrences, among })
     }
 
+    /// Returns the number of objects that an event is about now, counted up to one more than [`COUNTED`].
     async fn count_in_scope(&self, event: &Event) -> Result<u64, AppError> {
         let db = self.store.pages();
+        let type_id = &event.type_id;
         match event.scope {
-            EventScope::Any => object::count_of(db, &event.type_id).await.map_err(AppError::from),
-            EventScope::Tag(id) => tag::count_objects(db, id, &event.type_id).await.map_err(AppError::from),
+            EventScope::Any => object::count_of(db, type_id, COUNTED + 1).await.map_err(AppError::from),
+            EventScope::Tag(id) => tag::count_objects(db, id, type_id, COUNTED + 1).await.map_err(AppError::from),
             EventScope::Object(id) => {
                 let row = object::find(db, id).await?;
                 Ok(u64::from(row.is_some_and(|row| row.type_id == event.type_id && !row.is_gone)))

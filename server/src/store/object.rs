@@ -126,11 +126,12 @@ pub async fn find(db: &impl ConnectionTrait, id: ObjectId) -> Result<Option<Row>
     Ok(object::Entity::find_by_id(id.0).one(db).await?.map(Row::from))
 }
 
-/// Returns the number of objects of a type, without those that are gone.
-pub async fn count_of(db: &impl ConnectionTrait, type_id: &str) -> Result<u64> {
+/// Returns the number of objects of a type, without those that are gone, counted up to `most`.
+pub async fn count_of(db: &impl ConnectionTrait, type_id: &str, most: u64) -> Result<u64> {
     Ok(object::Entity::find()
         .filter(object::Column::TypeId.eq(type_id))
         .filter(object::Column::GoneAt.is_null())
+        .limit(most)
         .count(db)
         .await?)
 }
@@ -185,7 +186,7 @@ fn in_order_of_index(query: Select<object::Entity>) -> Select<object::Entity> {
 
 /// Returns true for a text that no database can look for: neither folds the case of letters beyond ASCII. A search for
 /// such a text reads every object of the type.
-pub fn reads_all(text: &str) -> bool {
+fn reads_all(text: &str) -> bool {
     !folded(text).is_ascii()
 }
 

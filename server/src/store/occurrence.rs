@@ -6,7 +6,7 @@ use super::{Result, group};
 use futures_util::TryStreamExt;
 use model::id::{DestinationId, ObjectId, OccurrenceId, TagId};
 use model::matching::Reason;
-use model::number::to_u32;
+use model::number::{to_i64, to_u32};
 use model::time::Timestamp;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, StreamTrait};
 use serde_json::Value;
@@ -163,27 +163,31 @@ pub async fn list_newest(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Ro
     Ok(rows.into_iter().map(Row::from).collect())
 }
 
-/// Visits the newest occurrences of a kind since an instant, newest first. A few are in memory at a time, since each may
-/// have much data.
-pub async fn visit_since(
+/// Visits the occurrences of a kind among the newest `most` of all kinds, newest first. A few are in memory at a time,
+/// since each may have much data. Returns the instant of the newest occurrence beyond these `most`, if there is one.
+pub async fn visit_newest(
     db: &(impl ConnectionTrait + StreamTrait),
     kind: (&str, &str),
-    since: Timestamp,
-    limit: u64,
+    most: u64,
     mut visit: impl FnMut(Row),
-) -> Result<()> {
+) -> Result<Option<Timestamp>> {
+    use occurrence::Column;
+    let newest = occurrence::Entity::find().select_only().column(Column::Id).order_by_desc(Column::Id).limit(1);
+    let Some(newest) = newest.into_tuple::<i64>().one(db).await? else { return Ok(None) };
+    // No index has the kinds, so that a rare kind would read all that is retained. The ids are the limit.
+    let first = newest.saturating_sub(to_i64(most) - 1);
     let mut rows = occurrence::Entity::find()
-        .filter(occurrence::Column::TypeId.eq(kind.0))
-        .filter(occurrence::Column::EventId.eq(kind.1))
-        .filter(occurrence::Column::ReceivedAt.gte(since.0))
-        // By the index of instants, so that no older row is read.
-        .order_by_desc(occurrence::Column::ReceivedAt)
-        .order_by_desc(occurrence::Column::Id)
-        .limit(limit)
+        .filter(Column::Id.gte(first))
+        .filter(Column::TypeId.eq(kind.0))
+        .filter(Column::EventId.eq(kind.1))
+        .order_by_desc(Column::Id)
         .stream(db)
         .await?;
     while let Some(row) = rows.try_next().await? {
         visit(Row::from(row));
     }
-    Ok(())
+    drop(rows);
+    let beyond = occurrence::Entity::find().select_only().column(Column::ReceivedAt).filter(Column::Id.lt(first));
+    let beyond = beyond.order_by_desc(Column::Id).limit(1).into_tuple::<i64>().one(db).await?;
+    Ok(beyond.map(Timestamp))
 }

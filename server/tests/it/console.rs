@@ -10,6 +10,7 @@ use model::access::{Role, Scope};
 use model::event::EventDraft;
 use model::webhook::WebhookDraft;
 use rstest::rstest;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 /// A secret that can be found in a page, and that every encoding has to escape.
@@ -345,6 +346,12 @@ async fn unsaved_event_shows_how_often_it_would_have_fired(#[values(Sqlite, Post
     assert_eq!(matches(&|draft| draft.object = "1".into()).await, (Some(1), 2));
     assert_eq!(matches(&|draft| (draft.use_tag, draft.tag) = ("true".into(), tag.clone())).await, (Some(1), 2));
     assert_eq!(matches(&|draft| draft.event = "alarms.raised".into()).await, (None, 0));
+    // 20,000 newer ones would be read first.
+    let gap = "UPDATE occurrence SET id = id + 20000 WHERE id = 4";
+    server.services.store.write().execute_unprepared(gap).await.expect("changed");
+    let draft = EventDraft { event: "vms.poweron".into(), ..EventDraft::new_form() };
+    let found = events.matches(draft).await.expect("asked");
+    assert_eq!((found.occurrences, found.among, found.newest.len()), (1, Some(20_000), 1));
     server.advance(std::time::Duration::from_hours(24 * 8));
     assert_eq!(matches(&|_| ()).await, (Some(2), 0));
 }

@@ -61,10 +61,11 @@ impl Services {
     /// Returns the first objects of a type whose name or id contains a text.
     pub(super) async fn object_choices(&self, type_id: &str, text: &str) -> Result<FoundChoices, AppError> {
         let most = choice::OFFERED + 1;
-        let mut rows = if object::reads_all(text) {
-            self.store.search(object::search(self.store.searches(), type_id, text, most)).await?
-        } else {
+        let mut rows = if text.trim().is_empty() {
             object::search(self.store.pages(), type_id, text, most).await?
+        } else {
+            // A rare text is found by reading all objects of the type.
+            self.store.search(object::search(self.store.searches(), type_id, text, most)).await?
         };
         let has_more = rows.len() > choice::OFFERED;
         rows.truncate(choice::OFFERED);

@@ -1,17 +1,17 @@
 //! Scopes of events as texts.
 
-use crate::store::object;
-use crate::store::tag::{self, TagRow};
+use crate::store::{object, tag};
 use app::error::AppError;
 use model::event::EventScope;
+use model::id::TagId;
 use model::text::shown;
 use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 
-/// The objects and tags that scopes refer to, with their current names.
+/// The objects that scopes refer to, and the labels of all tags.
 pub(in crate::service) struct Scopes {
     objects: HashMap<i64, object::Row>,
-    tags: Vec<TagRow>,
+    tags: HashMap<TagId, String>,
 }
 
 impl Scopes {
@@ -27,7 +27,7 @@ impl Scopes {
             let rows = object::find_many(db, ids.to_vec()).await?;
             objects.extend(rows.into_iter().map(|row| (row.id.0, row)));
         }
-        Ok(Self { objects, tags: tag::list(db).await? })
+        Ok(Self { objects, tags: tag::list(db).await?.into_iter().map(|tag| (tag.id, tag.label())).collect() })
     }
 
     /// Returns the text of a scope: "Any", "web-01", "Environment - production".
@@ -39,13 +39,7 @@ impl Scopes {
                 Some(row) => shown(&row.name),
                 None => "an object that was deleted".to_owned(),
             },
-            EventScope::Tag(id) => {
-                let found = self.tags.iter().find(|tag| tag.id == id);
-                found.map_or_else(
-                    || "a tag that was deleted".to_owned(),
-                    |tag| format!("{} - {}", tag.category.name, tag.name),
-                )
-            }
+            EventScope::Tag(id) => self.tags.get(&id).map_or("a tag that was deleted", String::as_str).to_owned(),
         }
     }
 }

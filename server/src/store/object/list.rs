@@ -28,8 +28,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Returns true where the database cannot compare the texts, so that every object is read.
+    /// Returns true when a condition may read every object, or every object with a tag.
     pub fn is_search(&self) -> bool {
+        self.name.is_some() || self.external_id.is_some() || self.tag_ids.is_some()
+    }
+
+    /// Returns true where the database cannot compare the texts.
+    fn reads_all(&self) -> bool {
         [&self.name, &self.external_id].into_iter().flatten().any(|text| reads_all(text))
     }
 }
@@ -109,7 +114,7 @@ async fn filtered(db: &(impl ConnectionTrait + StreamTrait), filter: &Filter) ->
     let query = object::Entity::find().filter(all);
     let texts = [("name", &filter.name), ("external_id", &filter.external_id)];
     let texts = texts.map(|(column, text)| (column, text.as_deref().map(folded)));
-    if !filter.is_search() {
+    if !filter.reads_all() {
         let within = |(column, text): (&str, Option<String>)| {
             text.map(|text| group::holds(backend, &format!("lower({column})"), text))
         };

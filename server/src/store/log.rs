@@ -10,14 +10,15 @@ use super::{Error, Result, Store};
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::Executor;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// The time between two looks at the size. A fast disk takes 30 MB of log within that time.
-const EVERY: Duration = Duration::from_millis(250);
-/// A log that is long is emptied after this number of looks, one that is too long after each look: a try that meets a
-/// reader keeps the writer for some milliseconds.
-const LOOKS: u32 = 4;
+/// The time between two looks at the size while the log grows. A fast disk takes 30 MB of log within that time.
+const OFTEN: Duration = Duration::from_millis(250);
+/// The time between two looks otherwise: each look costs a calm server more than all its other work. Also the time
+/// between two tries to empty a log that is long: a try that meets a reader keeps the writer for some milliseconds. A
+/// log that is too long is emptied after each look.
+const SELDOM: Duration = Duration::from_secs(1);
 /// The longest wait for the writer. After it, the next look tries again.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A log of this size in bytes is emptied if no connection reads from it at that moment.
@@ -27,19 +28,22 @@ const TOO_LONG: u64 = 48 << 20;
 
 /// Keeps the log short, until `stop` is cancelled. Returns at once on PostgreSQL.
 pub async fn run(store: Store, stop: CancellationToken) {
-    let mut look = 0_u32;
+    let (mut size, mut has_grown, mut tried_at) = (store.log_size(), true, Instant::now());
     while store.log.is_some() && !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(if has_grown { OFTEN } else { SELDOM }) => {}
         }
-        look = look.wrapping_add(1);
-        if !look.is_multiple_of(LOOKS) && store.log_size() < TOO_LONG {
+        let before = std::mem::replace(&mut size, store.log_size());
+        has_grown = size > before;
+        if size < TOO_LONG && tried_at.elapsed() < SELDOM {
             continue;
         }
+        tried_at = Instant::now();
         if let Err(error) = store.shorten_log().await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "the database's log cannot be emptied");
         }
+        size = store.log_size();
     }
 }
 

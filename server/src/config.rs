@@ -1,20 +1,25 @@
 //! The effective configuration. The command line precedes the environment, one TOML file and the defaults; each value
 //! knows its source.
 
+mod file;
 mod merge;
+mod options;
+mod parse;
+
+pub use options::{DatabaseOptions, ServeOptions};
 
 use crate::clock::zone;
 use crate::outbound::proxy::EgressProxy;
 use crate::retention::Limits;
-use clap::{ArgMatches, Args};
+use clap::ArgMatches;
+use file::read_file;
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use merge::Merge;
 use model::egress::Policy;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The environment variable that contains the master key.
@@ -40,114 +45,10 @@ pub fn key_line(config: &DatabaseConfig) -> String {
     format!("{KEY_VARIABLE} = {state}\n")
 }
 
-/// The options of every command: the database, and the key of its secrets.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub struct DatabaseOptions {
-    /// Directory of the embedded database and the generated keys [default: ./data]
-    #[arg(long, env = "HOOKWRIGHT_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// PostgreSQL instead of the embedded database: `postgres://…`
-    #[arg(long, env = "HOOKWRIGHT_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// File with the master key: 32 bytes in base64; or the key itself in `HOOKWRIGHT_KEY` [default: in the data directory]
-    #[arg(long, env = "HOOKWRIGHT_KEY_FILE", value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// TOML file with any of these options, without the dashes
-    #[arg(long, env = "HOOKWRIGHT_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-}
-
 /// The highest number of concurrent deliveries of one webhook.
 const IN_FLIGHT_MAX: u32 = 64;
 /// The longest retention, in days: a hundred years.
 const DAYS_MAX: u32 = 36_500;
-
-/// The options of `serve` alone.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub struct ServeOptions {
-    /// Where to listen: `http://ADDR:PORT` or `https://ADDR:PORT`, repeatable [default: `http://127.0.0.1:8080`]
-    #[arg(long, env = "HOOKWRIGHT_LISTEN", value_name = "URL", value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_several")]
-    pub listen: Vec<String>,
-    /// Certificate chain for https, PEM [default: a self-signed one in the data directory]
-    #[arg(long, env = "HOOKWRIGHT_TLS_CERT", value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-    /// Private key of the certificate, PEM
-    #[arg(long, env = "HOOKWRIGHT_TLS_KEY", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
-    /// Time zone of a new database, like `Europe/Berlin`; later it is changed in the console [default: the system's]
-    #[arg(long, env = "HOOKWRIGHT_TIME_ZONE", value_name = "ZONE")]
-    pub time_zone: Option<String>,
-    /// The console's address for people, if it is another than where the server listens, like `https://hooks.example.com`
-    #[arg(long, env = "HOOKWRIGHT_PUBLIC_URL", value_name = "URL")]
-    pub public_url: Option<String>,
-    /// A reverse proxy, or a network of them, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted, repeatable
-    #[arg(long, env = "HOOKWRIGHT_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_several")]
-    pub trusted_proxy: Vec<String>,
-    /// Where webhooks may go: internal, internet or listed [default: internal]
-    #[arg(long, env = "HOOKWRIGHT_EGRESS_POLICY", value_name = "POLICY")]
-    pub egress_policy: Option<String>,
-    /// A network that webhooks may call beyond the policy, like `127.0.0.0/8`, repeatable
-    #[arg(long, env = "HOOKWRIGHT_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_several")]
-    pub egress_allow: Vec<String>,
-    /// An HTTP proxy that webhooks are sent through, `http://[USER:PASSWORD@]HOST:PORT`
-    #[arg(long, env = "HOOKWRIGHT_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
-    pub egress_proxy: Option<String>,
-    /// How many deliveries of one webhook are in flight at once, 1 to 64 [default: 8]
-    #[arg(long, env = "HOOKWRIGHT_IN_FLIGHT_PER_WEBHOOK", value_name = "COUNT")]
-    pub in_flight_per_webhook: Option<u32>,
-    /// How many days settled deliveries are retained, with their runs and occurrences [default: 70]
-    #[arg(long, env = "HOOKWRIGHT_KEEP_DAYS", value_name = "DAYS")]
-    pub keep_days: Option<u32>,
-    /// How many settled deliveries of one webhook are retained [default: 100000]
-    #[arg(long, env = "HOOKWRIGHT_KEEP_PER_WEBHOOK", value_name = "COUNT")]
-    pub keep_per_webhook: Option<u32>,
-    /// How many days occurrences that started nothing are retained [default: 14]
-    #[arg(long, env = "HOOKWRIGHT_KEEP_UNMATCHED_DAYS", value_name = "DAYS")]
-    pub keep_unmatched_days: Option<u32>,
-    /// Level of the log: off, error, warn, info, debug or trace, also for parts, `warn,server=debug` [default: info]
-    #[arg(long, env = "HOOKWRIGHT_LOG", value_name = "LEVEL")]
-    pub log: Option<String>,
-    /// Create example content in an empty installation, with a receiver at this address of this machine
-    #[arg(long, env = "HOOKWRIGHT_DEMO", value_name = "ADDR:PORT")]
-    pub demo: Option<String>,
-}
-
-/// The TOML file.
-#[derive(Debug, Default, Deserialize)]
-struct File {
-    #[serde(flatten)]
-    database: DatabaseOptions,
-    #[serde(flatten)]
-    serve: ServeOptions,
-}
-
-/// Every key that the file may have. Flattening disables serde's own check.
-const FILE_KEYS: &[&str] = &[
-    "data-dir",
-    "database-url",
-    "key-file",
-    "listen",
-    "tls-cert",
-    "tls-key",
-    "time-zone",
-    "public-url",
-    "trusted-proxy",
-    "egress-policy",
-    "egress-allow",
-    "egress-proxy",
-    "in-flight-per-webhook",
-    "keep-days",
-    "keep-per-webhook",
-    "keep-unmatched-days",
-    "log",
-    "demo",
-];
 
 /// An error in the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -358,7 +259,7 @@ pub fn resolve(
             Some(text) => Some(text.parse().map_err(|_| wrong("demo", format!("{text} is not an address and port")))?),
         },
         database,
-        listen: listen.iter().map(|url| parse_listen(url)).collect::<Result<_, _>>()?,
+        listen: listen.iter().map(|url| parse::listen(url)).collect::<Result<_, _>>()?,
         tls: match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -371,12 +272,12 @@ pub fn resolve(
                 wrong("time-zone", format!("{name} is not a time zone; write it like Europe/Berlin"))
             })?),
         },
-        public_url: public.as_deref().map(parse_public_url).transpose()?,
-        trusted_proxies: proxies.iter().map(|net| parse_network("trusted-proxy", net)).collect::<Result<_, _>>()?,
+        public_url: public.as_deref().map(parse::public_url).transpose()?,
+        trusted_proxies: proxies.iter().map(|net| parse::network("trusted-proxy", net)).collect::<Result<_, _>>()?,
         policy: policy
             .map_or(Ok(Policy::default()), |name| name.parse())
             .map_err(|reason| wrong("egress-policy", reason))?,
-        allowed: allowed.iter().map(|net| parse_network("egress-allow", net)).collect::<Result<_, _>>()?,
+        allowed: allowed.iter().map(|net| parse::network("egress-allow", net)).collect::<Result<_, _>>()?,
         egress_proxy: egress_proxy
             .map(|url| EgressProxy::parse(&url))
             .transpose()
@@ -405,74 +306,6 @@ pub fn resolve_database(options: &DatabaseOptions) -> Result<DatabaseConfig, Err
     })
 }
 
-fn read_file(path: &Path) -> Result<File, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let invalid = |reason: String| Error::File { path: path.to_owned(), reason };
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let message = error.message().lines().next().unwrap_or_default();
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        invalid(format!("line {}: {message}", before.matches('\n').count() + 1))
-    })?;
-    if let Some(key) = table.keys().find(|key| !FILE_KEYS.contains(&key.as_str())) {
-        return Err(invalid(format!("unknown option {key}; the options are {}", FILE_KEYS.join(", "))));
-    }
-    // An error does not name its key, since the options are flattened. Read alone, each key names itself.
-    for (key, value) in &table {
-        let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
-        let read: Result<File, _> = alone.try_into();
-        // The parser names the type of the code.
-        read.map_err(|error| invalid(format!("{key}: {}", error.message().replace("u32", "a whole number"))))?;
-    }
-    table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))
-}
-
-/// Reads a list, or a single text with commas, as the variables have them.
-fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a text, or a list of texts")]
-    enum Given {
-        One(String),
-        Several(Vec<String>),
-    }
-    Ok(match Given::deserialize(deserializer)? {
-        Given::One(text) => text.split(',').map(str::to_owned).collect(),
-        Given::Several(list) => list,
-    })
-}
-
 fn days(count: u32) -> Duration {
     Duration::from_hours(24 * u64::from(count))
-}
-
-fn parse_listen(url: &str) -> Result<Listen, Error> {
-    let wrong = || Error::Value {
-        option: "listen",
-        reason: format!("{url} is not http://ADDRESS:PORT or https://ADDRESS:PORT with an IP address"),
-    };
-    let (scheme, address) = url.split_once("://").ok_or_else(wrong)?;
-    let is_https = match scheme {
-        "http" => false,
-        "https" => true,
-        _ => return Err(wrong()),
-    };
-    let address = address.trim_end_matches('/').parse().map_err(|_| wrong())?;
-    Ok(Listen { address, is_https })
-}
-
-fn parse_public_url(text: &str) -> Result<PublicUrl, Error> {
-    let wrong = |reason: &str| Error::Value { option: "public-url", reason: format!("{text} {reason}") };
-    let url = url::Url::parse(text).map_err(|_| wrong("is not a URL like https://hooks.example.com"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("is not a URL like https://hooks.example.com"));
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("has a path: the console can only be at the root of a host; give it a separate host name"));
-    }
-    Ok(PublicUrl { origin: url.origin().ascii_serialization(), is_https: url.scheme() == "https" })
-}
-
-fn parse_network(option: &'static str, text: &str) -> Result<IpNet, Error> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| Error::Value { option, reason: format!("{text} is not a network like 10.0.0.0/8") })
 }

@@ -57,7 +57,7 @@ mod record;
 mod settle;
 
 use crate::clock::{Clock, new_uuid};
-use crate::engine::lane::{Change, Lanes, Leased, SLOTS, Told};
+use crate::engine::lane::{Behaviour, Change, Lanes, Leased, SLOTS};
 use crate::outbound::client::Clients;
 use crate::outbound::guard::Guard;
 use crate::store::claim::Claimed;
@@ -134,11 +134,11 @@ impl Ended {
         }
     }
 
-    /// Returns what the end tells about the destination.
-    fn told(&self) -> Told {
-        let Self::Attempted(settlement) = self else { return Told::default() };
+    /// Returns the behaviour of the destination, as this end shows it.
+    fn behaviour(&self) -> Behaviour {
+        let Self::Attempted(settlement) = self else { return Behaviour::default() };
         let attempted = &settlement.attempted;
-        Told {
+        Behaviour {
             // Revision 0 stands for any target: the list of hanging destinations is read again within a second.
             is_hanging: settlement.ending(0).and_then(|ending| ending.is_hanging),
             sent_in: (attempted.outcome == Outcome::Sent).then_some(attempted.duration),

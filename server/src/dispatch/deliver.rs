@@ -57,7 +57,7 @@ impl Dispatcher {
             let id = leased.claimed.destination_id();
             let end = self.deliver(leased).await;
             let others;
-            (next, others) = self.lanes.after(id, end.told());
+            (next, others) = self.lanes.after(id, end.behaviour());
             report(&ended, end);
             for one in others {
                 report(&ended, returned(one.claimed, false));

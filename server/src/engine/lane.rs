@@ -47,7 +47,7 @@ pub struct Leased {
 
 /// The behaviour of a destination, as one attempt shows it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Told {
+pub struct Behaviour {
     /// Whether the destination hangs. `None` where the attempt does not show it.
     pub is_hanging: Option<bool>,
     /// The duration of an attempt that succeeded.
@@ -260,15 +260,15 @@ impl Lanes {
 
     /// Notes the end of an attempt. Returns the next delivery to send to the destination, and the deliveries that
     /// return to the queue: a destination that is not quick has no leases ahead of its limit.
-    pub fn after(&self, id: DestinationId, told: Told) -> (Option<Leased>, Vec<Leased>) {
+    pub fn after(&self, id: DestinationId, shown: Behaviour) -> (Option<Leased>, Vec<Leased>) {
         let mut state = self.state();
         let share = state.share(id);
-        if let Some(is_hanging) = told.is_hanging {
+        if let Some(is_hanging) = shown.is_hanging {
             state.set_hanging(id, is_hanging);
         }
         let Some(lane) = state.lanes.get_mut(&id) else { return (None, Vec::new()) };
         lane.sending = lane.sending.saturating_sub(1);
-        lane.is_quick = told.sent_in.is_some_and(|took| took <= QUICK);
+        lane.is_quick = shown.sent_in.is_some_and(|took| took <= QUICK);
         let most = if lane.is_quick { usize::MAX } else { share.saturating_sub(lane.sending + 1) };
         let returned: Vec<_> = lane.waiting.split_off(most.min(lane.waiting.len())).into();
         if !returned.is_empty() {

@@ -7,7 +7,7 @@
 use super::alarm::Alarmed;
 use super::full::FullTypes;
 use super::group::{GroupWriter, Written};
-use super::prepared::{Alone, Guess, Prepared};
+use super::prepared::{Alone, Preparation, Prepared};
 use super::{Job, Reporter, Response};
 use crate::clock::{Clock, Zone};
 use crate::engine::held::HeldCounts;
@@ -133,12 +133,12 @@ impl Committer {
             return None;
         }
         match self.writer.prepare_by_known(group) {
-            Guess::Plain(prepared) => match self.write_alone(*prepared, turn).await {
+            Preparation::Plain(prepared) => match self.write_alone(*prepared, turn).await {
                 None => {}
                 done => return done,
             },
-            Guess::NotPlain => return None,
-            Guess::Unknown => {}
+            Preparation::NotPlain => return None,
+            Preparation::Unknown => {}
         }
         if !self.store.is_postgres() {
             return None;

@@ -4,7 +4,7 @@ use super::alarm::{self, Alarms};
 use super::commit::Shared;
 use super::known::Known;
 use super::objects::Objects;
-use super::prepared::{Guess, Prepared};
+use super::prepared::{Preparation, Prepared};
 use super::rules::{RuleCache, Rules, with_objects};
 use super::stage::{Slot, Stage, Staged, identity};
 use super::{Accepted, Error, Job, Reporter, Response, write};
@@ -112,7 +112,7 @@ impl GroupWriter {
 
     /// Prepares a group like [`prepare`](Self::prepare), by the known state. The group is written only if that state is
     /// unchanged.
-    pub(super) fn prepare_by_known(&self, group: &[Job]) -> Guess {
+    pub(super) fn prepare_by_known(&self, group: &[Job]) -> Preparation {
         let stage = || {
             let occurrences = || group.iter().flat_map(|job| &job.batch.occurrences);
             let rules = Rules::cached(&self.cache, occurrences())?;
@@ -122,11 +122,11 @@ impl GroupWriter {
             let objects = Objects::known(objects, types);
             Some((Stage::new(self.shared.clock.now(), objects, rules, HashMap::new()), unchanged))
         };
-        let Some((mut stage, unchanged)) = stage() else { return Guess::Unknown };
+        let Some((mut stage, unchanged)) = stage() else { return Preparation::Unknown };
         let slots = group.iter().map(|job| stage.add_job(job)).collect();
         match self.prepared(&stage, slots, Some(unchanged)) {
-            Some(prepared) => Guess::Plain(Box::new(prepared)),
-            None => Guess::NotPlain,
+            Some(prepared) => Preparation::Plain(Box::new(prepared)),
+            None => Preparation::NotPlain,
         }
     }
 

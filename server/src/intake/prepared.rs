@@ -8,7 +8,7 @@ use crate::store::{self, Store};
 use model::time::Timestamp;
 
 /// The result of preparing a group by the known state.
-pub(super) enum Guess {
+pub(super) enum Preparation {
     /// The group may be written alone.
     Plain(Box<Prepared>),
     /// The group needs a transaction, unless something has changed.

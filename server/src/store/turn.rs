@@ -6,14 +6,14 @@
 //! each of its statements finds its rows by an index.
 
 mod along;
-mod kept;
+mod spare;
 mod thread;
 
 use super::rows::RowStatement;
 use super::{Error, Result, Store};
 pub use along::Along;
-use kept::WaitingWriter;
 use sea_orm::{DbErr, RuntimeErr, Statement};
+use spare::WaitingWriter;
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ impl Store {
     /// Waits for a turn. `None` on PostgreSQL, which has many writers.
     pub async fn turn(&self) -> Result<Option<Turn>> {
         let Some(turns) = &self.turns else { return Ok(None) };
-        if let Some(excludes) = turns.kept.take() {
+        if let Some(excludes) = turns.spare.take() {
             return Ok(Some(Turn { excludes, turns: turns.clone() }));
         }
-        let _waiting = turns.kept.wait();
+        let _waiting = turns.spare.wait();
         let acquired = async { self.writer.get_sqlite_connection_pool().acquire().await.map_err(not_acquired) };
         Ok(Some(Turn { excludes: self.in_time(acquired).await?, turns: turns.clone() }))
     }
@@ -42,14 +42,14 @@ impl Store {
     /// Makes the turns return the writing connection, for another writer.
     pub(super) fn want_writer(&self) {
         if let Some(turns) = &self.turns {
-            turns.kept.want();
+            turns.spare.want();
         }
     }
 
     /// Does the same for a writer that waits for the connection until the guard is dropped.
     pub(super) fn wait_for_writer(&self) -> Option<WaitingWriter> {
         self.want_writer();
-        Some(self.turns.as_ref()?.kept.wait())
+        Some(self.turns.as_ref()?.spare.wait())
     }
 
     /// Lets a record wait for a turn to go along with. The turn then calls `statements` with the content of the record.

@@ -1,8 +1,8 @@
 use super::*;
 
-const QUICKLY: Told = Told { is_hanging: Some(false), sent_in: Some(Duration::from_millis(3)) };
-const SLOWLY: Told = Told { is_hanging: Some(false), sent_in: Some(Duration::from_secs(2)) };
-const TIMED_OUT: Told = Told { is_hanging: Some(true), sent_in: None };
+const QUICKLY: Behaviour = Behaviour { is_hanging: Some(false), sent_in: Some(Duration::from_millis(3)) };
+const SLOWLY: Behaviour = Behaviour { is_hanging: Some(false), sent_in: Some(Duration::from_secs(2)) };
+const TIMED_OUT: Behaviour = Behaviour { is_hanging: Some(true), sent_in: None };
 
 fn leased(id: i64, destination: i64) -> Leased {
     Leased { claimed: Claimed::sample(id, destination), destination: None }
@@ -46,9 +46,9 @@ impl Node {
     }
 
     /// Ends the attempts, and records them.
-    fn end(&self, sent: &[Leased], told: Told) -> Vec<Leased> {
+    fn end(&self, sent: &[Leased], shown: Behaviour) -> Vec<Leased> {
         let mut next: Vec<_> =
-            sent.iter().filter_map(|one| self.lanes.after(one.claimed.destination_id(), told).0).collect();
+            sent.iter().filter_map(|one| self.lanes.after(one.claimed.destination_id(), shown).0).collect();
         next.extend(self.record(sent));
         next
     }
@@ -103,7 +103,7 @@ fn failure_returns_the_leases_ahead() {
     node.end(&sent, QUICKLY);
     let (_, sent) = node.claim(&[1], 500);
     assert_eq!(sent.len(), 8);
-    let (next, returned) = node.lanes.after(DestinationId(1), Told::default());
+    let (next, returned) = node.lanes.after(DestinationId(1), Behaviour::default());
     assert!(next.is_none() || returned.len() == 119);
     assert_eq!(returned.len(), 120, "nothing waits while seven are under way and one may follow");
     assert!(node.take(1).is_none(), "new deliveries queue behind those that are returned");
@@ -218,7 +218,7 @@ fn hanging_destination_stays_so_after_an_attempt_that_tells_nothing() {
     node.end(&sent, TIMED_OUT);
     let (counts, sent) = node.claim(&[1], 500);
     assert_eq!(counts, [1]);
-    node.end(&sent, Told::default());
+    node.end(&sent, Behaviour::default());
     assert_eq!(node.claim(&[1], 500).0, [1]);
 }
 

@@ -1,7 +1,7 @@
 //! The thread of the turns, with its connection to the embedded database.
 
 use super::along::{Made, Place};
-use super::kept::Kept;
+use super::spare::SpareConnection;
 use crate::store::connect::{BUSY_TIMEOUT, WRITER_CACHE};
 use crate::store::rows::RowStatement;
 use crate::store::{Error, Result};
@@ -29,7 +29,7 @@ type Work = Box<dyn FnOnce(&mut Writer) + Send>;
 pub(in crate::store) struct Turns {
     works: mpsc::Sender<Work>,
     pub(super) place: Place,
-    pub(super) kept: Kept,
+    pub(super) spare: SpareConnection,
 }
 
 impl Turns {
@@ -43,7 +43,7 @@ impl Turns {
             }
         };
         thread::Builder::new().name("turns".to_owned()).spawn(run)?;
-        Ok(Self { works, place: Place::default(), kept: Kept::default() })
+        Ok(Self { works, place: Place::default(), spare: SpareConnection::default() })
     }
 
     /// Runs `write` in a transaction if `condition` returns a row, and returns the result of `write`. The transaction
@@ -77,14 +77,14 @@ impl Turns {
         };
         self.works.send(Box::new(work)).map_err(|_| Error::Unavailable(interrupted()))?;
         let (done, excludes) = response.await.map_err(|_| Error::Unavailable(interrupted()))?;
-        self.kept.keep(excludes);
+        self.spare.keep(excludes);
         done
     }
 
     /// Closes the connection of the thread, and returns the library's connection to its pool. A later turn would open a
     /// new one.
     pub(in crate::store) async fn close(&self) {
-        self.kept.want();
+        self.spare.want();
         let (respond, response) = oneshot::channel();
         let close = move |writer: &mut Writer| {
             writer.connection = None;

@@ -99,7 +99,6 @@ fn browser() -> Result<()> {
 
 /// Takes a picture of every page, wide and narrow, in both themes, while the browser tests check each page.
 pub(crate) fn screenshots() -> Result<()> {
-    site::build()?;
     let folder = root().join("target/screenshots");
     finish(
         playwright()?.args(["look.spec.ts", "--project=wasm", "--grep=every page"]).env("HOOKWRIGHT_SHOTS", &folder),
@@ -108,8 +107,9 @@ pub(crate) fn screenshots() -> Result<()> {
     Ok(())
 }
 
-/// Returns the command `playwright test`, with a server that is built now.
+/// Returns the command `playwright test`, with a server and a browser half that are built now.
 fn playwright() -> Result<Command> {
+    site::build()?;
     let chromium = tool::chromium()?;
     let nginx = tool::nginx()?;
     tool::npm_packages()?;

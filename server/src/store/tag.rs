@@ -196,15 +196,15 @@ const PATH: Columns<2> = [("category", TEXT), ("name", TEXT)];
 /// Returns the tags with these paths, by path. A name may contain `/`, so each `/` of a path may be the one between
 /// category and tag.
 pub async fn find_many(db: &impl ConnectionTrait, paths: &BTreeSet<&str>) -> Result<HashMap<String, TagRow>> {
-    let names: Vec<[Value; 2]> = paths
+    let splits: Vec<[Value; 2]> = paths
         .iter()
         .flat_map(|path| path.match_indices('/').map(|(at, _)| [path[..at].into(), path[at + 1..].into()]))
         .collect();
-    if names.is_empty() {
+    if splits.is_empty() {
         return Ok(HashMap::new());
     }
     let mut values = Vec::new();
-    let named = rows::listed(db.get_database_backend() == DbBackend::Postgres, &PATH, names, &mut values);
+    let named = rows::listed(db.get_database_backend() == DbBackend::Postgres, &PATH, splits, &mut values);
     let sql = format!(
         "SELECT t.id, t.category_id, t.name, t.created_at FROM {named}, tag_category c, tag t \
          WHERE c.name = v.category AND t.category_id = c.id AND t.name = v.name"

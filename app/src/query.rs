@@ -1,5 +1,6 @@
 //! The state of a page in its URL: sort order, filters and page.
 
+use crate::view::{COUNTED, PAGE_ROWS};
 use std::collections::BTreeMap;
 
 /// The pairs of a query string, without those whose value is empty.
@@ -20,9 +21,9 @@ impl Query {
         self.0.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    /// Returns the page number, from 1.
+    /// Returns the page number, from 1. No page is behind the last row that a list shows.
     pub fn page(&self) -> u64 {
-        self.value("page").parse().unwrap_or(1).clamp(1, 1_000_000)
+        self.value("page").parse().unwrap_or(1).clamp(1, COUNTED / PAGE_ROWS)
     }
 
     /// Returns the id at which an earlier search ended, if this search continues it.
@@ -80,6 +81,7 @@ mod tests {
         let query = Query::parse("?sort=-name&page=3&name=a%26b&empty=");
         assert_eq!(query.sort("time"), ("name", true));
         assert_eq!((query.page(), query.value("name"), query.value("empty")), (3, "a&b", ""));
+        assert_eq!(Query::parse("page=900").page(), 200, "the last page of a list that is not counted further");
         assert_eq!(query.with("name", ""), "?sort=-name");
         assert_eq!(query.with("page", "4"), "?name=a%26b&page=4&sort=-name");
         let further = Query::parse("?name=a&page=3&beyond=70");

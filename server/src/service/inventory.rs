@@ -108,14 +108,10 @@ impl Inventory for Services {
     }
 
     async fn delete_category(&self, id: CategoryId) -> Result<(), AppError> {
-        let tags = store::tag::list(self.store.read()).await?;
-        for tag in tags.iter().filter(|tag| tag.category_id == id) {
-            self.remove_from_objects(tag.id).await?;
-        }
+        self.remove_from_objects(&store::tag::ids_of(self.store.read(), id).await?).await?;
         let txn = self.store.begin_change().await?;
         let row = store::tag::find_category(&txn, id).await?.ok_or_else(|| AppError::not_found("category"))?;
-        let tags = store::tag::list(&txn).await?;
-        let ids: Vec<_> = tags.iter().filter(|tag| tag.category_id == id).map(|tag| tag.id).collect();
+        let ids = store::tag::ids_of(&txn, id).await?;
         let links = event::links(&txn, store::event::naming_tags(&txn, &ids).await?).await?;
         if !links.is_empty() {
             return Err(AppError::in_use(&format!("The category {}", row.category.name), links));
@@ -133,7 +129,7 @@ impl Inventory for Services {
     }
 
     async fn delete_tag(&self, id: TagId) -> Result<(), AppError> {
-        self.remove_from_objects(id).await?;
+        self.remove_from_objects(&[id]).await?;
         let txn = self.store.begin_change().await?;
         let tags = store::tag::list(&txn).await?;
         let tag = tags.iter().find(|tag| tag.id == id).ok_or_else(|| AppError::not_found("tag"))?;

@@ -191,6 +191,17 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<TagRow>> {
     Ok(rows)
 }
 
+/// Returns the ids of the tags of a category.
+pub async fn ids_of(db: &impl ConnectionTrait, id: CategoryId) -> Result<Vec<TagId>> {
+    let rows = tag::Entity::find().filter(tag::Column::CategoryId.eq(id.0)).all(db).await?;
+    Ok(rows.into_iter().map(|row| TagId(row.id)).collect())
+}
+
+/// Returns the labels of all tags.
+pub async fn labels(db: &impl ConnectionTrait) -> Result<HashMap<TagId, String>> {
+    Ok(list(db).await?.into_iter().map(|tag| (tag.id, tag.label())).collect())
+}
+
 const PATH: Columns<2> = [("category", TEXT), ("name", TEXT)];
 
 /// Returns the tags with these paths, by path. A name may contain `/`, so each `/` of a path may be the one between

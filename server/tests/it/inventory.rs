@@ -273,6 +273,28 @@ async fn tag_of_many_objects_is_deleted_in_steps_and_other_tags_stay(#[values(Sq
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn category_that_an_event_uses_is_refused_and_none_of_its_tags_leaves_an_object(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let test = TestStore::new(database).await;
+    let server = TestServer::start(test).await;
+    let inventory = server.services.backend().inventory;
+    server.tag("Environment", "test").await;
+    let category = inventory.list_categories().await.expect("categories")[0].id;
+    let draft = model::tag::TagDraft { name: "used".into(), category: category.to_string() };
+    let used = inventory.add_tag(draft).await.expect("a tag").to_string();
+    let key = server.key("cmdb", &[Scope::Inventory]).await;
+    server.call("PUT", VMS, &key, Some(&json!([{"id": "a", "tags": ["Environment/test"]}]))).await;
+    let webhook = server.webhook("Chat", "http://127.0.0.1:9/", |_| ()).await;
+    let task = server.task("Tell", webhook, "", false).await;
+    server.event_of(task, |draft| (draft.use_tag, draft.tag) = ("true".into(), used)).await;
+    assert_eq!(inventory.delete_category(category).await.expect_err("in use").links.len(), 1);
+    let tags = inventory.list_categories().await.expect("categories").remove(0).tags;
+    assert_eq!(tags.iter().find(|tag| tag.name == "test").map(|tag| tag.objects), Some(1));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn object_made_by_hand_accepts_only_tags_of_its_type(#[values(Sqlite, Postgres)] database: Database) {
     let test = TestStore::new(database).await;
     let server = TestServer::start(test).await;

@@ -27,7 +27,7 @@ impl Scopes {
             let rows = object::find_many(db, ids.to_vec()).await?;
             objects.extend(rows.into_iter().map(|row| (row.id.0, row)));
         }
-        Ok(Self { objects, tags: tag::list(db).await?.into_iter().map(|tag| (tag.id, tag.label())).collect() })
+        Ok(Self { objects, tags: tag::labels(db).await? })
     }
 
     /// Returns the text of a scope: "Any", "web-01", "Environment - production".

@@ -5,9 +5,8 @@ use crate::store::object::{self, Filter, Sort};
 use crate::store::{catalog, tag};
 use app::error::AppError;
 use app::view::inventory::{ObjectList, ObjectQuery};
-use model::id::TagId;
 use model::text::folded;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 impl Services {
     /// Returns a page of the list of objects.
@@ -18,7 +17,7 @@ impl Services {
         let mut by_label = types.clone();
         by_label.sort_by_cached_key(|id| folded(catalog.type_label(id)));
         let labels: BTreeSet<_> = types.iter().map(|id| catalog.type_label(id).to_owned()).collect();
-        let tags: HashMap<TagId, String> = tag::list(db).await?.into_iter().map(|tag| (tag.id, tag.label())).collect();
+        let tags = tag::labels(db).await?;
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let filter = Filter {
             name: given(&query.name),

@@ -11,7 +11,6 @@ use model::id::{ObjectId, TagId};
 use model::object::{Object, ObjectDraft, revision};
 use model::time::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
-use std::collections::HashMap;
 
 impl Services {
     /// Adds to each object its tags and the label of its type.
@@ -20,7 +19,7 @@ impl Services {
         let catalog = catalog::load(db).await?;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut carried = tag::of_objects(db, &ids).await?;
-        let labels: HashMap<_, _> = tag::list(db).await?.into_iter().map(|tag| (tag.id, tag.label())).collect();
+        let labels = tag::labels(db).await?;
         let line = |row: object::Row| ObjectLine {
             id: row.id,
             type_label: catalog.type_label(&row.type_id).to_owned(),

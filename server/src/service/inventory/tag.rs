@@ -31,18 +31,20 @@ impl Services {
         Ok(tag::list_categories(db).await?.into_iter().map(line).collect())
     }
 
-    /// Removes a tag from all objects, in steps: half a million may carry the tag, and deliveries wait for each step.
-    /// Does nothing while an event names the tag, which then cannot be deleted.
-    pub(super) async fn remove_from_objects(&self, id: TagId) -> Result<(), AppError> {
-        let mut steps = Steps::new();
-        while let Some(size) = steps.next().await {
-            let txn = self.store.begin_change().await?;
-            steps.begin();
-            if !event::naming_tags(&txn, &[id]).await?.is_empty() {
-                return Ok(());
+    /// Removes tags from all objects, in steps: half a million may carry a tag, and deliveries wait for each step. Does
+    /// nothing while an event names one of the tags: they cannot be deleted together.
+    pub(super) async fn remove_from_objects(&self, ids: &[TagId]) -> Result<(), AppError> {
+        for id in ids {
+            let mut steps = Steps::new();
+            while let Some(size) = steps.next().await {
+                let txn = self.store.begin_change().await?;
+                steps.begin();
+                if !event::naming_tags(&txn, ids).await?.is_empty() {
+                    return Ok(());
+                }
+                steps.end(tag::remove_from_objects(&txn, *id, size).await?);
+                self.commit(txn).await?;
             }
-            steps.end(tag::remove_from_objects(&txn, id, size).await?);
-            self.commit(txn).await?;
         }
         Ok(())
     }

@@ -133,7 +133,7 @@ pub async fn give_back(
     Ok(())
 }
 
-/// What deliveries that return to the queue have in common.
+/// The due time and the lease that some deliveries share when they return to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Returned {
     /// The due time. `None`: each delivery returns to its place, before all deliveries that were queued later.

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The time between two looks at the size while the log grows. A fast disk takes 30 MB of log within that time.
 const OFTEN: Duration = Duration::from_millis(250);
-/// The time between two looks otherwise: each look costs a calm server more than all its other work. Also the time
-/// between two tries to empty a log that is long: a try that meets a reader keeps the writer for some milliseconds. A
-/// log that is too long is emptied after each look.
+/// The time between two looks otherwise: four looks a second cost a calm server as much as all its other work. Also the
+/// time between two tries to empty a log that is long: a try that meets a reader keeps the writer for some milliseconds.
+/// A log that is too long is emptied after each look.
 const SELDOM: Duration = Duration::from_secs(1);
 /// The longest wait for the writer. After it, the next look tries again.
 const PATIENCE: Duration = Duration::from_millis(500);

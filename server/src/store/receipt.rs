@@ -57,7 +57,7 @@ pub async fn find_many(
         return Ok(HashMap::new());
     }
     let mut values = Vec::new();
-    let stored = stored(db, wanted, &mut values);
+    let stored = stored(db, wanted.to_vec(), &mut values);
     let rows = receipt::Entity::find().filter(Expr::cust_with_values(stored, values));
     let rows = rows.filter(receipt::Column::CreatedAt.gt(oldest(now))).all(db).await?;
     let read = |row: receipt::Model| {
@@ -69,14 +69,20 @@ pub async fn find_many(
     Ok(rows.into_iter().map(read).collect())
 }
 
+/// The columns of an identity.
 const IDENTITY: Columns<3> = [("key_id", INT), ("source", TEXT), ("external_id", TEXT)];
+
+/// Returns identities as a table `v` for a `FROM`, and adds their values to `values`.
+pub(super) fn listed(is_postgres: bool, identities: Vec<Identity>, values: &mut Vec<Value>) -> String {
+    let row = |one: Identity| [one.key.0.into(), one.source.into(), one.external_id.into()];
+    rows::listed(is_postgres, &IDENTITY, identities.into_iter().map(row).collect(), values)
+}
 
 /// Returns the condition that a receipt has one of these identities, and adds its values to `values`. Each identity is
 /// looked up alone: many sources may use the same ids.
-fn stored(db: &impl ConnectionTrait, identities: &[Identity], values: &mut Vec<Value>) -> String {
-    let row = |one: &Identity| [one.key.0.into(), one.source.clone().into(), one.external_id.clone().into()];
+fn stored(db: &impl ConnectionTrait, identities: Vec<Identity>, values: &mut Vec<Value>) -> String {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    let named = rows::listed(is_postgres, &IDENTITY, identities.iter().map(row).collect(), values);
+    let named = listed(is_postgres, identities, values);
     let one = "SELECT r.id FROM receipt r WHERE r.key_id = v.key_id AND r.external_id = v.external_id \
                AND r.source = v.source LIMIT 1";
     group::among(&format!("SELECT ({one}) FROM {named}"), is_postgres)
@@ -100,8 +106,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: Vec<(Identity, Receipt)>, no
     // An expired receipt would prevent a new one. Only receipts with these identities are deleted: a clock that leaps
     // must not delete all.
     let mut values = Vec::new();
-    let identities: Vec<_> = new.iter().map(|(identity, _)| identity.clone()).collect();
-    let stored = stored(db, &identities, &mut values);
+    let stored = stored(db, new.iter().map(|(identity, _)| identity.clone()).collect(), &mut values);
     receipt::Entity::delete_many()
         .filter(Expr::cust_with_values(stored, values))
         .filter(receipt::Column::CreatedAt.lte(oldest(now)))

@@ -2,7 +2,7 @@
 
 use super::{NEWEST, count_valid, state_text};
 use crate::store::object;
-use crate::store::receipt::Identity;
+use crate::store::receipt::{self, Identity};
 use crate::store::rows::{self, Columns, INT, TEXT};
 use model::id::{ApiKeyId, DestinationId, TagId};
 use model::number::to_i64;
@@ -26,7 +26,6 @@ pub struct Unchanged {
 
 const DESTINATION: Columns<2> = [("id", INT), ("text", TEXT)];
 const OBJECT: Columns<4> = [("id", INT), ("external_id", TEXT), ("name", TEXT), ("tags", TEXT)];
-const IDENTITY: Columns<3> = [("key_id", INT), ("source", TEXT), ("external_id", TEXT)];
 
 impl Unchanged {
     /// Returns a `SELECT` that finds one row if the whole state is unchanged, and none otherwise. Adds its values to
@@ -61,9 +60,7 @@ impl Unchanged {
             ));
         }
         if !new.is_empty() {
-            let rows =
-                new.into_iter().map(|one| [one.key.0.into(), one.source.into(), one.external_id.into()]).collect();
-            let named = rows::listed(is_postgres, &IDENTITY, rows, values);
+            let named = receipt::listed(is_postgres, new, values);
             conditions.push(format!(
                 "NOT EXISTS (SELECT 1 FROM {named} WHERE EXISTS (SELECT 1 FROM receipt r WHERE r.key_id = v.key_id \
                  AND r.external_id = v.external_id AND r.source = v.source))"
